@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several controls in one picture, spatially separate, as VACE was trained: pose inside the actors, depth elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Grow a mask (..., H, W) by a square of side 2*radius + 1 pixels."""
+    grown = mask
+    for axis in (-1, -2):
+        grown = _spread(grown, radius, axis)
+    return grown
+
+
+def box(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The bounding box of each frame's mask (..., H, W); empty stays empty."""
+    rows, columns = mask.any(-1), mask.any(-2)
+    return _hull(rows)[..., :, None] & _hull(columns)[..., None, :]
+
+
+def compose(depth: NDArray[np.floating[Any]], pose: NDArray[np.floating[Any]],
+            actors: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """One control video: ``pose`` (..., H, W, 3) where ``actors`` (..., H, W) is true, ``depth`` (..., H, W) in three
+    equal channels elsewhere. Values in [0, 1]. Disjoint by construction: each pixel comes from exactly one control."""
+    grey = np.repeat(np.asarray(depth, np.float32)[..., None], 3, axis=-1)
+    return np.where(actors[..., None], np.asarray(pose, np.float32), grey)
+
+
+def _spread(mask: NDArray[np.bool_], radius: int, axis: int) -> NDArray[np.bool_]:
+    moved = np.moveaxis(mask, axis, -1)
+    size = moved.shape[-1]
+    counts = np.zeros((*moved.shape[:-1], size + 1), np.int32)
+    np.cumsum(moved, axis=-1, out=counts[..., 1:])
+    index = np.arange(size)
+    low, high = np.maximum(index - radius, 0), np.minimum(index + radius + 1, size)
+    return np.moveaxis(counts[..., high] > counts[..., low], -1, axis)
+
+
+def _hull(line: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.logical_or.accumulate(line, -1) & np.logical_or.accumulate(line[..., ::-1], -1)[..., ::-1]
