@@ -19,7 +19,7 @@ def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 
 def box(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The bounding box of each frame's mask (..., H, W); empty stays empty."""
-    rows, columns = mask.any(-1), mask.any(-2)
+    rows, columns = np.asarray(mask.any(-1)), np.asarray(mask.any(-2))
     return _hull(rows)[..., :, None] & _hull(columns)[..., None, :]
 
 

@@ -47,11 +47,11 @@ def draw_openpose(joints: NDArray[np.floating[Any]], shown: NDArray[np.bool_], h
     for xy, ok in zip(joints, shown, strict=True):
         for colour, (a, b) in zip(COLOURS, LIMBS, strict=False):
             if ok[a] and ok[b]:
-                _ellipse(canvas, xy[a], xy[b], radius, np.float32(colour) * (LIMB_DIMMING / 255.0))
+                _ellipse(canvas, xy[a], xy[b], radius, np.asarray(colour) * (LIMB_DIMMING / 255.0))
     for xy, ok in zip(joints, shown, strict=True):
         for joint, colour in enumerate(COLOURS):
             if ok[joint]:
-                _ellipse(canvas, xy[joint], xy[joint], radius, np.float32(colour) / 255.0)
+                _ellipse(canvas, xy[joint], xy[joint], radius, np.asarray(colour) / 255.0)
     return canvas[..., ::-1].copy() if reverse_channels else canvas
 
 
@@ -67,7 +67,8 @@ def _other_side(name: str) -> str:
     return {"r_": "l_", "l_": "r_"}.get(name[:2], name[:2]) + name[2:]
 
 
-def _ellipse(canvas: NDArray[np.float32], a: NDArray[Any], b: NDArray[Any], radius: float, colour: NDArray[Any]) -> None:
+def _ellipse(canvas: NDArray[np.float32], a: NDArray[Any], b: NDArray[Any], radius: float,
+             colour: NDArray[Any]) -> None:
     """Fill the ellipse whose major axis runs from a to b and whose minor half axis is ``radius`` (a disc if a = b)."""
     height, width = canvas.shape[:2]
     if not np.isfinite([*a, *b]).all():

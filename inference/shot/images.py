@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of a shot. Writing needs numpy alone (Blender has no OpenEXR module); reading uses OpenEXR and OpenCV's peers
-in the worker, imported when first used."""
+"""Images of a shot. Writing needs numpy alone (Blender has no OpenEXR module); reading uses OpenEXR and Pillow in the
+worker, imported when first used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def write_exr(path: Path, channels: Mapping[str, Array]) -> None:
     names = sorted(channels)
     height, width = channels[names[0]].shape
     kinds = {name: _EXR_TYPE[channels[name].dtype.name] for name in names}
-    chlist = b"".join(name.encode("ascii") + b"\0" + struct.pack("<iiii", kinds[name], 0, 1, 1) for name in names) + b"\0"
+    entries = (name.encode("ascii") + b"\0" + struct.pack("<iiii", kinds[name], 0, 1, 1) for name in names)
+    chlist = b"".join(entries) + b"\0"
     window = struct.pack("<iiii", 0, 0, width - 1, height - 1)
     header = struct.pack("<ii", 20000630, 2) + b"".join((
         _attribute("channels", "chlist", chlist),
@@ -46,8 +47,9 @@ def write_exr(path: Path, channels: Mapping[str, Array]) -> None:
         _attribute("screenWindowWidth", "float", struct.pack("<f", 1.0)),
     )) + b"\0"
     # one row of the file = every channel's row, one after the other
-    rows = np.concatenate([np.ascontiguousarray(channels[name]).view(np.uint8).reshape(height, -1) for name in names], axis=1)
-    blocks = [struct.pack("<i", y) + _sized(_exr_zip(rows[y:y + _ZIP_LINES].tobytes())) for y in range(0, height, _ZIP_LINES)]
+    rows = np.concatenate([_bytes(channels[name]) for name in names], axis=1)
+    blocks = [struct.pack("<i", y) + _sized(_exr_zip(rows[y:y + _ZIP_LINES].tobytes()))
+              for y in range(0, height, _ZIP_LINES)]
     offset = len(header) + 8 * len(blocks)
     table = []
     for block in blocks:
@@ -72,7 +74,7 @@ def write_png(path: Path, pixels: Array) -> None:
     image = pixels[..., None] if pixels.ndim == 2 else pixels
     height, width, count = image.shape
     depth = image.dtype.itemsize * 8
-    rows = np.ascontiguousarray(image.astype(image.dtype.newbyteorder(">"))).view(np.uint8).reshape(height, -1)
+    rows = _bytes(image.astype(image.dtype.newbyteorder(">")))
     filtered = rows.copy()                       # filter 2 (Up) on all rows but the first: mattes and frames are smooth
     filtered[1:] = rows[1:] - rows[:-1]
     tags = np.full((height, 1), 2, np.uint8)
@@ -97,6 +99,11 @@ def read_png(path: Path) -> Array:
 def to_uint8(values: Array) -> NDArray[np.uint8]:
     """[0, 1] to 0..255, rounded half up; clipped, because a decoder may overshoot by a rounding error."""
     return (np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def _bytes(rows: Array) -> NDArray[np.uint8]:
+    """(H, ...) of any type as (H, bytes of a row)."""
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(rows.shape[0], -1)
 
 
 def _exr_zip(raw: bytes) -> bytes:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where weights come from and what is let in: diffusers folders, safetensors only, no code, no pickles."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import LucidError
+from ..shot.store import sha256_file
+
+MINI = Path(__file__).parent / "weights" / "mini"
+PIPELINE = "WanVACEPipeline"
+PROFILE = "lucid_profile.json"
+HASHED_BYTES = 1 << 30
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_UNSAFE = {".bin", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".h5", ".msgpack", ".onnx"}
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+
+
+def find(weights: str) -> Path:
+    """The checked local folder of ``mini``, a path, or a hub repository (fetched once, then from its cache).
+
+    Raises WEIGHTS_MISSING, WEIGHTS_UNSAFE, WEIGHTS_INVALID or WEIGHTS_UNREACHABLE.
+    """
+    if weights == "mini":
+        folder = MINI
+    elif Path(weights).is_dir():
+        folder = Path(weights)
+    elif _REPOSITORY.fullmatch(weights) and not Path(weights).exists():
+        folder = _fetch(weights)
+    else:
+        raise LucidError("WEIGHTS_MISSING", f"there is no weights folder '{weights}'",
+                         "give mini, a diffusers folder, or a hub repository OWNER/NAME")
+    check(folder)
+    return folder
+
+
+def check(folder: Path) -> None:
+    """Every component of the pipeline is there as safetensors, and nothing in the folder could run code."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _UNSAFE:
+            raise LucidError("WEIGHTS_UNSAFE", f"{path.relative_to(folder)} can carry code; only safetensors are loaded",
+                             "remove it, or convert the weights to safetensors")
+    index = _json(folder, "model_index.json")
+    if index.get("_class_name") != PIPELINE:
+        raise LucidError("WEIGHTS_INVALID", f"{folder} holds a {index.get('_class_name')}, not a {PIPELINE}",
+                         "give a Wan-VACE checkpoint in diffusers' layout")
+    for name, value in index.items():
+        if isinstance(value, list) and value[0] is not None:
+            _check_component(folder, name)
+
+
+def profile(folder: Path) -> dict[str, Any]:
+    """The checkpoint's own habits (lucid_profile.json), or nothing: then the family's defaults hold."""
+    return _json(folder, PROFILE) if (folder / PROFILE).is_file() else {}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """sha256 of every file below 1 GiB; larger ones are named by their size, to keep a take's start quick."""
+    return {path.relative_to(folder).as_posix():
+            sha256_file(path) if path.stat().st_size < HASHED_BYTES else f"size:{path.stat().st_size}"
+            for path in sorted(folder.rglob("*")) if path.suffix in (".json", ".safetensors")}
+
+
+def _check_component(folder: Path, name: str) -> None:
+    if name == "scheduler":
+        _json(folder, "scheduler/scheduler_config.json")
+        return
+    if name == "tokenizer":
+        _json(folder, "tokenizer/tokenizer_config.json")
+        return
+    _json(folder, f"{name}/config.json")
+    shards = sorted((folder / name).glob("*.safetensors.index.json"))
+    needed = ({str(value) for value in _json(folder, f"{name}/{shards[0].name}")["weight_map"].values()} if shards
+              else {"model.safetensors" if name.startswith("text_encoder") else "diffusion_pytorch_model.safetensors"})
+    for file in sorted(needed):
+        if not (folder / name / file).is_file():
+            raise _missing(folder, f"{name}/{file}")
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    if not path.is_file():
+        raise _missing(folder, name)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LucidError("WEIGHTS_INVALID", f"{path} is not JSON: {error}", "get that file again") from error
+    if not isinstance(data, dict):
+        raise LucidError("WEIGHTS_INVALID", f"{path} holds no JSON object", "get that file again")
+    return data
+
+
+def _missing(folder: Path, name: str) -> LucidError:
+    return LucidError("WEIGHTS_MISSING", f"the weights in {folder} have no {name}", "get the checkpoint again, whole")
+
+
+def _fetch(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise LucidError("WEIGHTS_UNREACHABLE", f"the repository {repository} cannot be fetched: {reason}",
+                         "check the name and the network, or give a local folder") from error

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wan-VACE through diffusers' stock WanVACEPipeline: the embedded model and Wan2.1-VACE-1.3B and 14B alike."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import WanVACEPipeline
+from diffusers.utils import logging as diffusers_logging
+from numpy.typing import NDArray
+
+from ..errors import LucidError
+from . import checkpoint
+from .base import Profile, StepDone
+
+VAE_CHUNK = 4
+NEGATIVE_PROMPT = ""
+# Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
+DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
+                            "mask_box": True, "pose_grow": 8, "pose_reversed": True}
+
+
+class WanVACE:
+    """A WanVACEPipeline with its profile. ``weights`` maps the checkpoint's files to their hashes."""
+
+    def __init__(self, pipeline: Any, profile: Profile, weights: dict[str, str]) -> None:
+        self.pipeline = pipeline
+        self.profile = profile
+        self.weights = weights
+
+    @classmethod
+    def load(cls, weights: str) -> WanVACE:
+        """Load onto the GPU when there is one (bf16, VAE in float32), else onto the CPU in float32."""
+        folder = checkpoint.find(weights)
+        diffusers_logging.set_verbosity_error()
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        cuda = torch.cuda.is_available()
+        dtype: Any = {"default": torch.bfloat16, "vae": torch.float32} if cuda else torch.float32
+        try:
+            # checkpoint.find has fetched what was missing: from_pretrained itself never connects
+            pipeline = WanVACEPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise LucidError("WEIGHTS_INVALID", f"the weights in {folder} cannot be loaded: {reason}",
+                             "get the checkpoint again, whole") from error
+        pipeline.set_progress_bar_config(disable=True)
+        if cuda:
+            _place_on_gpu(pipeline, folder)
+        return cls(pipeline, make_profile(pipeline, checkpoint.profile(folder)), checkpoint.hashes(folder))
+
+    def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
+                 step_done: StepDone) -> NDArray[np.float32]:
+        """See :class:`~lucid.inference.adapters.base.Adapter`."""
+        frames, height, width = mask.shape
+        self._check(frames, height, width)
+
+        def after_step(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            step_done(index + 1, steps)
+            return tensors
+
+        output = self.pipeline(
+            prompt=prompt,
+            negative_prompt=NEGATIVE_PROMPT,
+            video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
+            mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
+            height=height,
+            width=width,
+            num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
+            num_inference_steps=steps,
+            guidance_scale=self.profile.guidance,
+            latents=self._noise(frames, height, width, seed),
+            output_type="np",
+            callback_on_step_end=after_step,
+            max_sequence_length=self.profile.text_length,
+        )
+        video = np.asarray(output.frames[0], np.float32)
+        if video.shape != (frames, height, width, 3):
+            raise LucidError("MODEL_SHAPE", f"asked for {(frames, height, width, 3)}, the model gave {video.shape}",
+                             "these weights do not follow Wan-VACE's rules")
+        if not np.isfinite(video).all():
+            raise LucidError("MODEL_NAN", "the model gave values that are not numbers", "try another seed")
+        return video
+
+    @property
+    def _temporal_factor(self) -> int:
+        return int(self.pipeline.vae_scale_factor_temporal)
+
+    def _noise(self, frames: int, height: int, width: int, seed: int) -> torch.Tensor:
+        """White noise (1, z, T, H/8, W/8) from a CPU generator: the same on every machine."""
+        factor = int(self.pipeline.vae_scale_factor_spatial)
+        shape = (1, int(self.pipeline.transformer.config.in_channels), (frames - 1) // self._temporal_factor + 1,
+                 height // factor, width // factor)
+        return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+
+    def _check(self, frames: int, height: int, width: int) -> None:
+        """The pipeline accepts wrong sizes silently and misaligns the control, so they are refused here."""
+        profile = self.profile
+        if frames not in profile.legal_frames or height % profile.multiple or width % profile.multiple:
+            raise LucidError("MODEL_SHAPE", f"{frames} frames of {width}x{height} are not legal for these weights",
+                             f"multiples of {profile.multiple}; frames: {', '.join(map(str, profile.legal_frames))}")
+
+
+def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
+    """Rules from the components' configuration, habits from the checkpoint's profile over the family's defaults."""
+    habits = {**DEFAULTS, **own}
+    patch_time, patch_height, _ = pipeline.transformer.config.patch_size
+    factor = int(pipeline.vae_scale_factor_temporal)
+    # the VAE encodes one frame, then chunks of four; the DiT's patches must tile the latent frames
+    legal = tuple(f for f in range(1 + VAE_CHUNK, habits["max_frames"] + 1, VAE_CHUNK)
+                  if ((f - 1) // factor + 1) % patch_time == 0)
+    return Profile(legal_frames=legal, multiple=int(pipeline.vae_scale_factor_spatial) * int(patch_height),
+                   steps=int(habits["steps"]), guidance=float(habits["guidance"]),
+                   text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),
+                   mask_box=bool(habits["mask_box"]), pose_grow=int(habits["pose_grow"]),
+                   pose_reversed=bool(habits["pose_reversed"]))
+
+
+def _place_on_gpu(pipeline: Any, folder: Path) -> None:
+    """All on the GPU when it fits with room for activations, else component by component."""
+    needed = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) * 1.5
+    free, _total = torch.cuda.mem_get_info()
+    if needed < free:
+        pipeline.to("cuda")
+    else:
+        pipeline.enable_model_cpu_offload()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker's verbs: generate, run-take, inspect, contact-sheet, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .console import EXIT_ERROR, Parser, add_take_flags, run_verb, say, take_request
+from .errors import LucidError
+from .shot.model import Shot, shot_to_json
+from .shot.store import open_shot
+from .shot.takes import State, Take, get_take, list_takes, new_take
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+
+    def verb() -> int:
+        arguments = _parser().parse_args(argv)
+        status: int = arguments.function(arguments)
+        return status
+
+    return run_verb(verb)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="lucid", description="Generate, inspect and measure shots captured from Blender.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
+    generate = _verb(verbs, "generate", _generate, "make a new take of a shot")
+    add_take_flags(generate)
+    run_take = _verb(verbs, "run-take", _run_take, "run a take that is queued in a shot")
+    run_take.add_argument("take", type=int, metavar="N")
+    inspect = _verb(verbs, "inspect", _inspect, "check every hash of a shot and say what it holds")
+    inspect.add_argument("--json", action="store_true", help="the whole manifest and the takes as JSON")
+    sheet = _verb(verbs, "contact-sheet", _contact_sheet, "a picture of controls, layers and final side by side")
+    sheet.add_argument("--take", type=int, required=True, metavar="N")
+    sheet.add_argument("--out", type=Path, required=True, metavar="PNG")
+    doctor = verbs.add_parser("doctor", help="say what this worker can run on")
+    doctor.set_defaults(function=_doctor)
+    return parser
+
+
+def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("shot", type=Path, metavar="SHOT.lucid")
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    shot = open_shot(arguments.shot, verify=False)
+    return _run(arguments.shot, new_take(arguments.shot, take_request(arguments, shot)))
+
+
+def _run_take(arguments: argparse.Namespace) -> int:
+    open_shot(arguments.shot, verify=False)
+    take = get_take(arguments.shot, arguments.take)
+    if take.state() is not State.QUEUED:
+        raise LucidError("TAKE_NOT_QUEUED", f"take {take.number} is {take.state().value}", "generate a new take")
+    return _run(arguments.shot, take)
+
+
+def _run(folder: Path, take: Take) -> int:
+    from .generation.run import TakeRun
+
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, _frame: stopped.append(signum))
+    say(f"take {take.number} of {folder}")
+    state = TakeRun(folder, take, _tell, lambda: bool(stopped)).run()
+    if state is State.CANCELLED:
+        raise LucidError("CANCELLED", f"take {take.number} was stopped", "generate again for a new take")
+    say(f"done: {take.folder / 'final'}")
+    return 0
+
+
+def _tell(event: dict[str, Any]) -> None:
+    if event["event"] == "note":
+        say(f"  note: {event['text']}")
+    elif event["event"] == "progress":
+        left = event["seconds_left"]
+        say(f"  {event['text']}" + (f", {left:.0f} s left" if left else ""))
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    shot = open_shot(arguments.shot)
+    takes = list_takes(arguments.shot)
+    if arguments.json:
+        data = shot_to_json(shot) | {"takes": [{"number": t.number, "state": t.state().value} for t in takes]}
+        say(json.dumps(data, indent=2, ensure_ascii=False))
+        return 0
+    for line in _describe(shot):
+        say(line)
+    for take in takes:
+        say(f"take {take.number}: {take.state().value}, \"{take.request().prompt}\", seed {take.request().seed}")
+    return 0
+
+
+def _describe(shot: Shot) -> list[str]:
+    frames, span = shot.frames, shot.depth_range
+    lines = [f"{shot.name}: {len(frames)} frames {frames.start}:{frames.end}:{frames.step} at {shot.rate.fps:g} fps,"
+             f" {shot.size}",
+             f"camera {shot.source.get('camera', '?')}; depth {span.near:.3g} m to {span.far:.3g} m",
+             f"passes: {', '.join(s.name for s in shot.passes)}; prompt: \"{shot.prompt}\""]
+    for layer in shot.layers:
+        names = ", ".join(sorted({shot.instances[i] for i in layer.ids}))
+        posed = ", posed" if layer.pose is not None else ""
+        lines.append(f"layer {layer.name}" + (f" ({names})" if names else "") + posed)
+    return [*lines, f"{len(shot.files)} files, every hash right"]
+
+
+def _contact_sheet(arguments: argparse.Namespace) -> int:
+    from .generation.sheet import contact_sheet
+
+    contact_sheet(arguments.shot, arguments.take, arguments.out)
+    say(str(arguments.out))
+    return 0
+
+
+def _doctor(_arguments: argparse.Namespace) -> int:
+    from .adapters import checkpoint
+    from .adapters.base import device, versions
+
+    for name, version in versions().items():
+        say(f"{name} {version}")
+    say(f"runs on: {device()}")
+    try:
+        checkpoint.check(checkpoint.MINI)
+    except LucidError as error:
+        say(f"embedded model: {error}")
+        return EXIT_ERROR
+    size = sum(path.stat().st_size for path in checkpoint.MINI.rglob("*") if path.is_file())
+    say(f"embedded model: ready, {size / 2**20:.1f} MiB")
+    return 0

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One take from one shot: the environment, each actor in it, the composite."""

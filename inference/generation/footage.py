@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A shot's passes as arrays, fitted to a model: what the layers are generated from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..conditioning.fit import Fit
+from ..conditioning.pose import draw_openpose, drawn
+from ..errors import LucidError
+from ..shot.images import read_exr, read_png
+from ..shot.model import Layer, Sequence, Shot
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One actor over the shot, padded to the model's frames and size.
+
+    ``matte`` (F, H, W) float32 visible coverage; ``depth`` (F, H, W) float32 metres, amodal, +inf where it is not;
+    ``joints`` (F, 18, 2) pixels and ``shown`` (F, 18), or None for an actor without a skeleton.
+    """
+
+    layer: Layer
+    matte: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    joints: NDArray[np.float32] | None
+    shown: NDArray[np.bool_] | None
+
+    @property
+    def distance(self) -> float:
+        """Median depth of what is seen of it, metres; +inf for an actor that is never in the picture."""
+        values = self.depth[(self.matte > 0.5) & np.isfinite(self.depth)]
+        return float(np.median(values)) if values.size else float("inf")
+
+    def pose_video(self, *, reverse_channels: bool) -> NDArray[np.float32]:
+        """The skeleton drawn on black, (F, H, W, 3) in [0, 1]."""
+        assert self.joints is not None and self.shown is not None
+        height, width = self.matte.shape[1:]
+        return np.stack([draw_openpose(xy[None], ok[None], height, width, reverse_channels=reverse_channels)
+                         for xy, ok in zip(self.joints, self.shown, strict=True)])
+
+
+@dataclass(frozen=True)
+class Footage:
+    """``environment`` (F, H, W) metres: the clean plate's depth; ``actors`` from the farthest to the nearest."""
+
+    environment: NDArray[np.float32]
+    actors: tuple[Actor, ...]
+
+
+def load_footage(folder: Path, shot: Shot, fit: Fit) -> Footage:
+    """Read what generation needs of a verified shot. Raises EXR_INVALID, PNG_INVALID, PASS_MISSING, SHOT_INVALID."""
+    actors = [_actor(folder, shot, layer, fit) for layer in shot.actors]
+    environment = _depth(folder, shot, shot.environment.sequence("depth"), fit)
+    return Footage(environment, tuple(sorted(actors, key=lambda actor: -actor.distance)))
+
+
+def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit) -> Actor:
+    matte = layer.sequence("matte")
+    coverage = np.stack([read_png(folder / matte.path(frame)) for frame in shot.frames.numbers])
+    if coverage.shape[1:] != (shot.size.height, shot.size.width) or coverage.dtype != np.uint8:
+        raise LucidError("SHOT_INVALID", f"the mattes of '{layer.name}' are not {shot.size} of 8 bits",
+                         "capture the shot again")
+    joints, shown = _skeleton(folder, layer, fit)
+    return Actor(layer, fit.pad(coverage.astype(np.float32) / 255.0),
+                 _depth(folder, shot, layer.sequence("depth"), fit), joints, shown)
+
+
+def _depth(folder: Path, shot: Shot, sequence: Sequence, fit: Fit) -> NDArray[np.float32]:
+    frames = []
+    for frame in shot.frames.numbers:
+        channels = read_exr(folder / sequence.path(frame))
+        if "Z" not in channels or channels["Z"].shape != (shot.size.height, shot.size.width):
+            raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no Z channel of {shot.size}",
+                             "capture the shot again")
+        frames.append(channels["Z"])
+    return fit.pad(np.stack(frames).astype(np.float32))
+
+
+def _skeleton(folder: Path, layer: Layer,
+              fit: Fit) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
+    if layer.pose is None:
+        return None, None
+    try:
+        with np.load(folder / "pose.npz", allow_pickle=False) as data:
+            image, visibility = data["image"][layer.pose], data["visibility"][layer.pose]
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise LucidError("SHOT_INVALID", f"pose.npz has no skeleton for '{layer.name}': {error}",
+                         "capture the shot again") from error
+    extra = [(0, fit.frames - fit.count), (0, 0)]
+    return (np.pad(image, [*extra, (0, 0)], mode="edge").astype(np.float32),
+            np.pad(drawn(visibility), extra, mode="edge"))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A contact sheet of a take: what the model was told, what it made of each layer, the final."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..adapters.base import load
+from ..conditioning.compose import compose, dilate
+from ..conditioning.depth import inverse_depth
+from ..conditioning.fit import fit
+from ..errors import LucidError
+from ..shot.images import read_png, to_uint8, write_png
+from ..shot.model import Layer, Shot, frame_path
+from ..shot.store import open_shot
+from ..shot.takes import State, Take, get_take
+from .footage import Footage, load_footage
+
+COLUMNS = 4
+CELL_WIDTH = 384
+LABEL_HEIGHT = 22
+CHECKER = (0.30, 0.38)
+
+
+def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
+    """Write a PNG whose rows are the composed control, each layer and the final, at up to four frames.
+
+    Raises TAKE_UNFINISHED for a take that is not done, and what reading the shot raises.
+    """
+    shot = open_shot(shot_folder, verify=False)
+    take = get_take(shot_folder, number)
+    if take.state() is not State.DONE:
+        raise LucidError("TAKE_UNFINISHED", f"take {number} is {take.state().value}", "choose a take that is done")
+    frames = list(shot.frames.numbers)
+    chosen = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))})
+    controls = to_uint8(_controls(shot_folder, shot, take, chosen))
+    rows = [("control: pose in the actors, depth elsewhere", list(controls))]
+    for layer in shot.layers:
+        if (take.folder / take.layer_pattern(layer.folder)).parent.is_dir():
+            rows.append((f"layer: {layer.name}", [_layer(take, layer, frames[i]) for i in chosen]))
+    rows.append(("final", [read_png(take.folder / frame_path(take.final_pattern, frames[i])) for i in chosen]))
+    write_png(out, np.concatenate([_row(label, cells) for label, cells in rows]))
+
+
+def _controls(folder: Path, shot: Shot, take: Take, chosen: list[int]) -> NDArray[np.float32]:
+    """The composed control of the whole picture, as the model that made the take was told it."""
+    profile = load(take.request().weights).profile
+    plan = fit(len(shot.frames), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
+    footage: Footage = load_footage(folder, shot, plan)
+    depth, region = footage.environment, np.zeros(footage.environment.shape, bool)
+    pose = np.zeros((*depth.shape, 3), np.float32)
+    for actor in footage.actors:
+        visible = actor.matte > 0.0
+        depth = np.where(visible & (actor.depth < depth), actor.depth, depth)
+        if actor.joints is not None:
+            grown = dilate(visible, profile.pose_grow)
+            pose = np.where(grown[..., None], actor.pose_video(reverse_channels=profile.pose_reversed), pose)
+            region |= grown
+        else:
+            region &= ~visible
+    return plan.crop(compose(inverse_depth(depth, shot.depth_range), pose, region))[chosen]
+
+
+def _layer(take: Take, layer: Layer, frame: int) -> NDArray[np.uint8]:
+    rgba = read_png(take.folder / frame_path(take.layer_pattern(layer.folder), frame)).astype(np.float32) / 255.0
+    ys, xs = np.mgrid[:rgba.shape[0], :rgba.shape[1]] // 8
+    board = np.where((xs + ys) % 2, *CHECKER)[..., None]
+    return to_uint8(board + (rgba[..., :3] - board) * rgba[..., 3:])
+
+
+def _row(label: str, cells: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Cells scaled to one width side by side under a label."""
+    height, width = cells[0].shape[:2]
+    size = (CELL_WIDTH, round(height * CELL_WIDTH / width))
+    strip = np.concatenate([cv2.resize(cell, size, interpolation=cv2.INTER_CUBIC) for cell in cells], axis=1)
+    bar = np.full((LABEL_HEIGHT, strip.shape[1], 3), 24, np.uint8)
+    cv2.putText(bar, label, (8, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (225, 225, 225), 1, cv2.LINE_AA)
+    return np.concatenate([bar, strip])
