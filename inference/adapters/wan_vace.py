@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from diffusers import WanVACEPipeline
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
+from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
@@ -36,8 +36,9 @@ class WanVACE:
     def load(cls, weights: str) -> WanVACE:
         """Load onto the GPU when there is one (bf16, VAE in float32), else onto the CPU in float32."""
         folder = checkpoint.find(weights)
-        diffusers_logging.set_verbosity_error()
-        logging.getLogger("transformers").setLevel(logging.ERROR)
+        for logging in (diffusers_logging, transformers_logging):      # the take's events say what is going on
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
         cuda = torch.cuda.is_available()
         dtype: Any = {"default": torch.bfloat16, "vae": torch.float32} if cuda else torch.float32
         try:

@@ -27,7 +27,7 @@ from .layers import Painting, Video, actor_painting, environment_painting, over,
 Listener = Callable[[dict[str, Any]], None]
 
 
-class Cancelled(Exception):  # noqa: N818 - a request that was met, not an error
+class Cancelled(Exception):
     """Somebody asked the take to stop."""
 
 
