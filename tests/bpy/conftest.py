@@ -22,3 +22,10 @@ def scene(registered: None) -> bpy.types.Scene:
     """The scene of Blender's default file: cube, light, camera, AgX."""
     bpy.ops.wm.read_factory_settings()
     return bpy.context.scene
+
+
+@pytest.fixture
+def empty(registered: None) -> bpy.types.Scene:
+    """A scene with nothing in it."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    return bpy.context.scene
