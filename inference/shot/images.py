@@ -65,7 +65,7 @@ def read_exr(path: Path) -> dict[str, Array]:
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             return {name: np.array(channel.pixels) for name, channel in file.parts[0].channels.items()}
-    except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError) as error:
         raise LucidError("EXR_INVALID", f"{path} cannot be read: {error}", "capture the shot again") from error
 
 

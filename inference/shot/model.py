@@ -176,7 +176,7 @@ def folder_name(name: str, taken: set[str]) -> str:
 def check_relative(path: str) -> str:
     """Return ``path`` when it is a relative POSIX path that stays below its root; raise SHOT_PATH otherwise."""
     pure = PurePosixPath(path)
-    plain = path and "\\" not in path and ":" not in path and "\0" not in path
+    plain = path not in ("", ".") and "\\" not in path and ":" not in path and "\0" not in path
     if not plain or pure.is_absolute() or ".." in pure.parts or str(pure) != path:
         raise LucidError("SHOT_PATH", f"'{path}' is not a path inside the shot", "capture the shot again")
     return path

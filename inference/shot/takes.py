@@ -46,8 +46,12 @@ class Take:
         return "final/frame.####.png"
 
     def request(self) -> TakeRequest:
+        """What was asked for. Raises TAKE_INVALID, also for the request of a Lucid that knows more than this one."""
         data = read_json(self.folder / "request.json", "TAKE_INVALID", "generate a new take")
-        data.pop("schema", None)
+        fields = asdict(TakeRequest("")).keys()
+        if data.pop("schema", None) != SCHEMA or data.keys() != fields or not isinstance(data["seed"], int):
+            raise LucidError("TAKE_INVALID", f"{self.folder / 'request.json'} is not a {SCHEMA} request",
+                             "generate a new take")
         return TakeRequest(**data)
 
     def result(self) -> dict[str, Any] | None:
