@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from .errors import LucidError
 from .shot.model import Frames, Shot, Size, TakeRequest
+from .shot.takes import check_prompts
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -66,14 +67,6 @@ def take_request(arguments: argparse.Namespace, shot: Shot) -> TakeRequest:
     request = TakeRequest(prompt.strip(), layer_prompts, arguments.seed, arguments.steps, arguments.weights)
     check_prompts(request, shot)
     return request
-
-
-def check_prompts(request: TakeRequest, shot: Shot) -> None:
-    """Every layer has something to show. Raises PROMPT_EMPTY."""
-    for layer in shot.layers:
-        if not (request.layer_prompts.get(layer.name) or request.prompt).strip():
-            raise LucidError("PROMPT_EMPTY", f"nothing says what layer '{layer.name}' shows",
-                             "write --prompt 'a street in bright daylight'")
 
 
 def parse_frames(text: str) -> Frames:

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from ..adapters.base import Adapter, Profile, load, versions
 from ..conditioning.fit import Fit, fit
-from ..console import check_prompts
 from ..errors import LucidError
 from ..shot.images import to_uint8, write_png
 from ..shot.model import Layer, Shot, TakeRequest, frame_path
 from ..shot.store import open_shot
-from ..shot.takes import State, Take
+from ..shot.takes import State, Take, check_prompts
 from .footage import Footage, load_footage
 from .layers import Painting, Video, actor_painting, environment_painting, over, over_alphas
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
-from .model import TakeRequest
+from .model import Shot, TakeRequest
 from .store import disk_error, read_json, sha256_file, write_json
 
 SCHEMA = "lucid.take/1"
@@ -128,6 +128,14 @@ def get_take(shot_folder: Path, number: int) -> Take:
             return take
     known = ", ".join(str(take.number) for take in takes) or "none yet"
     raise LucidError("TAKE_MISSING", f"{shot_folder} has no take {number}", f"its takes: {known}")
+
+
+def check_prompts(request: TakeRequest, shot: Shot) -> None:
+    """Every layer has something to show. Raises PROMPT_EMPTY."""
+    for layer in shot.layers:
+        if not (request.layer_prompts.get(layer.name) or request.prompt).strip():
+            raise LucidError("PROMPT_EMPTY", f"nothing says what layer '{layer.name}' shows",
+                             "write --prompt 'a street in bright daylight'")
 
 
 def _alive(pid: int) -> bool:

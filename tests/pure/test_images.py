@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our small writers against the libraries made for the formats: OpenEXR, Pillow, OpenCV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from lucid.inference.errors import LucidError
+from lucid.inference.shot.images import read_exr, read_png, to_uint8, write_exr, write_png
+from PIL import Image
+
+SAME_FOLDER = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RNG = np.random.default_rng(7)
+
+
+def pattern(kind: str, height: int, width: int) -> np.ndarray:
+    smooth = np.linspace(0.0, 7.0, height * width, dtype=np.float32).reshape(height, width)
+    return {"flat": np.full_like(smooth, 3.5), "smooth": smooth,
+            "noise": RNG.standard_normal((height, width)).astype(np.float32),
+            "special": np.resize(np.float32([np.inf, -np.inf, 0.0, -0.0, 1e-40, 3.4e38, np.nan]), (height, width))}[kind]
+
+
+@pytest.mark.parametrize("kind", ["flat", "smooth", "noise", "special"])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (15, 3), (16, 16), (17, 33), (144, 256)])
+def test_openexr_reads_our_floats_bit_for_bit(tmp_path: Path, kind: str, height: int, width: int) -> None:
+    values = pattern(kind, height, width)
+    write_exr(tmp_path / "a.exr", {"Z": values})
+    with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        read = file.parts[0].channels["Z"].pixels
+        assert file.header()["compression"] == OpenEXR.ZIP_COMPRESSION
+    assert read.dtype == np.float32 and read.shape == values.shape
+    assert np.array_equal(read.view(np.uint32), values.view(np.uint32))
+
+
+@SAME_FOLDER
+@given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))
+def test_any_mix_of_channels_round_trips(tmp_path: Path, data: st.DataObject, height: int, width: int) -> None:
+    names = data.draw(st.lists(st.text("abcXYZ.", min_size=1, max_size=4), min_size=1, max_size=4, unique=True))
+    kinds = st.sampled_from([np.uint32, np.float16, np.float32])
+    channels = {name: data.draw(arrays.arrays(data.draw(kinds), (height, width))) for name in names}
+    write_exr(tmp_path / "mix.exr", channels)
+    read = read_exr(tmp_path / "mix.exr")
+    assert set(read) == set(names)
+    for name, values in channels.items():
+        assert read[name].dtype == values.dtype
+        assert np.array_equal(read[name], values, equal_nan=values.dtype.kind == "f")
+
+
+def test_what_openexr_writes_we_read(tmp_path: Path) -> None:
+    values = pattern("noise", 21, 13)
+    header = {"compression": OpenEXR.PIZ_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, {"Z": values}) as file:
+        file.write(str(tmp_path / "a.exr"))
+    assert np.array_equal(read_exr(tmp_path / "a.exr")["Z"], values)
+
+
+def test_rows_go_from_the_top(tmp_path: Path) -> None:
+    values = np.zeros((4, 6), np.float32)
+    values[0, 1] = 5.0
+    write_exr(tmp_path / "a.exr", {"Z": values})
+    assert read_exr(tmp_path / "a.exr")["Z"][0, 1] == 5.0
+
+
+def test_ids_keep_all_32_bits(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2**31, 2**32 - 1]], np.uint32)
+    write_exr(tmp_path / "a.exr", {"id": ids})
+    assert np.array_equal(read_exr(tmp_path / "a.exr")["id"], ids)
+
+
+def test_equal_pixels_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_exr(tmp_path / f"{name}.exr", {"Z": pattern("smooth", 20, 20)})
+        write_png(tmp_path / f"{name}.png", to_uint8(pattern("smooth", 20, 20) / 7.0))
+    assert (tmp_path / "a.exr").read_bytes() == (tmp_path / "b.exr").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text"])
+def test_a_broken_image_is_one_clear_error(tmp_path: Path, damage: str) -> None:
+    write_exr(tmp_path / "a.exr", {"Z": pattern("noise", 32, 32)})
+    write_png(tmp_path / "a.png", RNG.integers(0, 256, (32, 32, 3), np.uint8))
+    for path, code, read in ((tmp_path / "a.exr", "EXR_INVALID", read_exr), (tmp_path / "a.png", "PNG_INVALID", read_png)):
+        whole = path.read_bytes()
+        path.write_bytes({"empty": b"", "cut": whole[:len(whole) // 2], "text": b"not an image"}[damage])
+        with pytest.raises(LucidError, match=code):
+            read(path)
+        with pytest.raises(LucidError, match=code):
+            read(tmp_path / "missing.exr")
+
+
+@SAME_FOLDER
+@given(data=st.data(), height=st.integers(1, 30), width=st.integers(1, 30), channels=st.sampled_from([1, 3, 4]))
+def test_pillow_and_opencv_read_our_png(tmp_path: Path, data: st.DataObject, height: int, width: int, channels: int) -> None:
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    pixels = data.draw(arrays.arrays(np.uint8, shape))
+    write_png(tmp_path / "a.png", pixels)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+        assert np.array_equal(np.array(image), pixels)
+    seen = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    if channels > 1:
+        seen = cv2.cvtColor(seen, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels])
+    assert np.array_equal(seen, pixels)
+    assert np.array_equal(read_png(tmp_path / "a.png"), pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_survive(tmp_path: Path, channels: int) -> None:
+    pixels = RNG.integers(0, 65536, (9, 7) if channels == 1 else (9, 7, channels), np.uint16)
+    write_png(tmp_path / "a.png", pixels)
+    seen = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    if channels > 1:
+        seen = cv2.cvtColor(seen, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels])
+    assert seen.dtype == np.uint16 and np.array_equal(seen, pixels)
+
+
+@given(st.integers(0, 255))
+def test_every_byte_survives_the_unit_range(value: int) -> None:
+    assert to_uint8(np.float32(value) / np.float32(255.0)) == value
+
+
+def test_unit_range_is_clipped_and_rounded_half_up() -> None:
+    assert to_uint8(np.float32([-0.1, 0.0, 0.5 / 255, 1.0, 1.7])).tolist() == [0, 0, 1, 255, 255]
