@@ -33,7 +33,8 @@ def _rendered(timeline: bpy.types.Scene, frame: int, path: Path) -> np.ndarray:
     timeline.render.image_settings.file_format = "PNG"
     timeline.render.image_settings.color_mode = "RGB"
     timeline.render.filepath = str(path)
-    bpy.ops.render.render(write_still=True, scene=timeline.name)
+    bpy.context.window.scene = timeline
+    bpy.ops.render.render(write_still=True)
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(int)
 
 
@@ -62,7 +63,7 @@ def test_the_captured_scene_stays_as_it_was(scene: bpy.types.Scene, shot: Shot, 
     make_take(tmp_path / "walk.lucid", shot)
     import_take(scene, tmp_path / "walk.lucid", 1)
     assert scene.view_settings.view_transform == "AgX"
-    assert scene.sequence_editor is None
+    assert not scene.sequence_editor.strips
     assert (scene.render.resolution_x, scene.render.fps, scene.frame_end) == (1920, 24, 250)
 
 
@@ -83,6 +84,19 @@ def test_the_layers_composited_by_the_timeline_are_the_final(scene: bpy.types.Sc
         strip.mute = not strip.mute
     error = np.abs(_rendered(timeline, 12, tmp_path / "out.png") - _final(folder, 1, 12))
     assert error.max() <= 2 and (error > 1).mean() < 0.01     # three 8-bit roundings where the worker makes one
+
+
+def test_the_workspace_renders_it_beside_another_scene(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
+    """What "Render Sequencer Image" does while the 3D scene stays in front."""
+    folder = tmp_path / "walk.lucid"
+    make_take(folder, shot)
+    timeline = import_take(scene, folder, 1)
+    timeline.frame_set(12)
+    timeline.render.filepath = str(tmp_path / "out.png")
+    bpy.ops.render.render(write_still=True, use_sequencer_scene=True)
+    assert bpy.context.scene == scene
+    rendered = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)[..., :3].astype(int)
+    assert np.abs(rendered - _final(folder, 1, 12)).max() <= 1
 
 
 def test_a_step_holds_each_image(scene: bpy.types.Scene, tmp_path: Path) -> None:

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs that need Blender: ``blender -b X.blend --command lucid VERB``, and the same through the launcher."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..inference.console import Parser, add_take_flags, parse_frames, parse_size, run_verb, say, take_request
+from ..inference.errors import LucidError
+from ..inference.shot.store import open_shot
+from ..inference.shot.takes import State
+from . import worker
+from .capture import CaptureSpec, capture_shot, default_size
+from .session import Job
+from .shots import blend_name, capture_spec, free_shot_folder
+from .staging import frame_camera, play_action
+from .timeline import import_take, source_scene
+
+_WORKER_VERBS = ("generate", "inspect")
+_MAGIC = (b"BLENDER", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")     # plain, zstd, gzip
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one verb; returns the exit status."""
+
+    def verb() -> int:
+        if argv and argv[0] in _WORKER_VERBS:
+            return worker.call(list(argv))
+        arguments = _parser().parse_args(list(argv))
+        with _interruptible():
+            status: int = arguments.function(arguments)
+        return status
+
+    return run_verb(verb)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the verb and its worker. Blender's own handler only notes them for the render in progress."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():      # None: a handler set in C, which Python cannot put back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="lucid", description="Direct a video model with a Blender scene.",
+                    epilog="generate and inspect are the worker's own: lucid generate --help")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
+    capture = _verb(verbs, "capture", _capture, "write a shot from a scene")
+    _add_capture_flags(capture)
+    capture.add_argument("--prompt", default=None, metavar="T", help="what the shot shows, kept in the shot")
+    capture.add_argument("--out", type=Path, required=True, metavar="S.lucid")
+    run = _verb(verbs, "run", _run, "capture, generate and import: the whole loop")
+    _add_capture_flags(run)
+    add_take_flags(run)
+    run.add_argument("--out", type=Path, required=True, metavar="DIR")
+    bring = _verb(verbs, "import", _import, "put a take on the timeline of a .blend")
+    bring.add_argument("shot", type=Path, metavar="S.lucid")
+    bring.add_argument("--take", type=int, required=True, metavar="N")
+    bring.add_argument("--blend", type=Path, default=None, metavar="IN", help="default: the open file")
+    bring.add_argument("--out", type=Path, required=True, metavar="OUT.blend")
+    return parser
+
+
+def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.set_defaults(function=function)
+    return parser
+
+
+def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("blend", type=Path, nargs="?", default=None, metavar="BLEND", help="default: the open file")
+    parser.add_argument("--camera", default=None, metavar="N", help="default: the camera set in the file")
+    parser.add_argument("--frames", type=parse_frames, default=None, metavar="A:B[:STEP]")
+    parser.add_argument("--size", type=parse_size, default=None, metavar="WxH")
+    parser.add_argument("--actors", default=None, metavar="A,B", help="objects or collections, each a layer of its own")
+    parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
+                        help="let this action play, in memory only; may be given several times")
+    parser.add_argument("--frame-camera", default=None, metavar="ACTOR",
+                        help="look at this actor from the front with a new camera, in memory only; goes before --camera")
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    _open_blend(arguments.blend)
+    _capture_to(arguments, arguments.out)
+    say(f"shot: {arguments.out}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    worker.worker_python()      # before minutes of capturing, not after
+    _open_blend(arguments.blend)
+    target = free_shot_folder(arguments.out, blend_name())
+    _capture_to(arguments, target)
+    shot = open_shot(target, verify=False)
+    number = _generate(target, Job(target, take_request(arguments, shot)))
+    out = target.with_suffix(".blend")
+    _import_and_save(target, number, out)
+    say(f"shot: {target}")
+    say(f"frames: {target / 'takes' / f'{number:04d}' / 'final'}")
+    say(f"blend: {out}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    if arguments.out.suffix != ".blend":
+        raise LucidError("USAGE", f"--out '{arguments.out}' is not a .blend", "write --out NAME.blend")
+    _open_blend(arguments.blend)
+    _import_and_save(arguments.shot, arguments.take, arguments.out)
+    say(f"blend: {arguments.out}")
+    return 0
+
+
+def _open_blend(path: Path | None) -> None:
+    """Make ``path`` the open file. Raises BLEND_MISSING, BLEND_INVALID."""
+    if path is None:
+        if not bpy.data.filepath:
+            raise LucidError("BLEND_MISSING", "no .blend is open", "name one: lucid VERB scene.blend")
+        return
+    if not path.is_file():
+        raise LucidError("BLEND_MISSING", f"there is no file {path}", "check the path")
+    hint = "give a file saved by Blender 5.2 or older"
+    with path.open("rb") as stream:
+        if not stream.read(8).startswith(_MAGIC):
+            raise LucidError("BLEND_INVALID", f"{path} is not a .blend", hint)
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
+    except RuntimeError as error:
+        raise LucidError("BLEND_INVALID", f"{path} cannot be opened: {_plain(error)}", hint) from error
+
+
+def _spec(scene: bpy.types.Scene, arguments: argparse.Namespace) -> CaptureSpec:
+    """What the file's Lucid panel says, overruled by flags."""
+    for choice in arguments.action:
+        play_action(scene, choice)
+    changes: dict[str, Any] = {}
+    frames = arguments.frames or scene.lucid.frames(scene)
+    size = arguments.size or scene.lucid.size() or default_size(scene)
+    if arguments.frame_camera is not None:
+        changes["camera"] = frame_camera(scene, arguments.frame_camera, frames, size).name
+    elif arguments.camera is not None:
+        changes["camera"] = arguments.camera
+    elif not (scene.lucid.camera or scene.camera or any(marker.camera for marker in scene.timeline_markers)):
+        raise LucidError("CAMERA_MISSING", f"the scene '{scene.name}' has no camera",
+                         "write --frame-camera ACTOR to look at something from the front, or add a camera to the file")
+    if arguments.actors is not None:
+        changes["actors"] = tuple(name.strip() for name in arguments.actors.split(",") if name.strip())
+    if arguments.prompt is not None:
+        changes["prompt"] = arguments.prompt.strip()
+    return replace(capture_spec(scene), frames=frames, size=size, **changes)
+
+
+def _capture_to(arguments: argparse.Namespace, target: Path) -> None:
+    scene = source_scene(bpy.context.scene)
+    spec = _spec(scene, arguments)
+    if arguments.function is _run and not (spec.prompt or arguments.layer_prompt):
+        raise LucidError("PROMPT_EMPTY", "nothing says what the shot shows", "write --prompt 'a street in daylight'")
+    said = ""
+    for step in capture_shot(scene, spec, target):
+        if step.text != said:
+            say(f"  capture {step.done}/{step.total}: {step.text}")
+            said = step.text
+
+
+def _generate(shot: Path, job: Job) -> int:
+    """Wait for the job, saying what it says; Ctrl-C cancels it. Returns the take's number."""
+    say(f"take {job.take.number} of {shot}")
+    heard = 0
+    try:
+        while True:
+            status = job.status()
+            for event in job.take.events()[heard:]:
+                heard += 1
+                _say_event(event)
+            if status.over:
+                break
+            job.wait(0.25)
+    except KeyboardInterrupt:
+        job.cancel()
+        while not job.status().over:
+            job.wait(0.25)
+        raise
+    if status.error is not None:
+        raise status.error
+    if status.state is not State.DONE:
+        raise LucidError("CANCELLED", f"take {job.take.number} was stopped", "generate again for a new take")
+    return job.take.number
+
+
+def _say_event(event: dict[str, Any]) -> None:
+    if event["event"] == "progress":
+        left = event["seconds_left"]
+        say(f"  {event['text']}" + (f", {left:.0f} s left" if left else ""))
+    elif event["event"] == "note":
+        say(f"  note: {event['text']}")
+
+
+def _import_and_save(shot: Path, number: int, out: Path) -> None:
+    """Strips, then one save; Blender itself writes to a temporary name and renames. The timeline is in front."""
+    timeline = import_take(bpy.context.scene, shot, number)
+    for window in bpy.context.window_manager.windows:       # context.window is None in a --command
+        window.scene = timeline
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        bpy.ops.wm.save_as_mainfile(filepath=str(out.resolve()), check_existing=False, relative_remap=True)
+    except (OSError, RuntimeError) as error:
+        raise LucidError("DISK_WRITE", f"cannot write {out}: {_plain(error)}",
+                         "check that the folder is yours to write and has free space") from error
+
+
+def _plain(error: Exception) -> str:
+    """Blender's reports start with ``Error:`` and end with a line break."""
+    return " ".join(str(error).removeprefix("Error: ").split())
+
+
+_handles: list[Any] = []
+
+
+def register() -> None:
+    _handles.append(bpy.utils.register_cli_command("lucid", main))
+
+
+def unregister() -> None:
+    bpy.utils.unregister_cli_command(_handles.pop())

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A take becomes strips on a timeline: one for the final, one below it for each layer.
+
+The strips live in a scene of their own ("NAME timeline"), never in the scene that was captured. Strips there would
+replace the 3D render, and exact frames need three settings an artist's scene should keep: the view transform (AgX, the
+default, changes sequencer output by up to half of the range; Standard returns every 8-bit value as it was), the
+resolution and the frame rate. Workspaces show the timeline through ``workspace.sequencer_scene``.
+
+The final is seen; the layers are muted, and composited by alpha-over they give the final again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+from ..inference.errors import LucidError
+from ..inference.shot.model import Frames, Rate, Shot, frame_path
+from ..inference.shot.store import open_shot, sha256_file
+from ..inference.shot.takes import State, Take, get_take
+
+VIEW_TRANSFORM = "Standard"
+_CHANNELS = 128             # Blender's limit
+_TAKE_FOLDER = re.compile(r"\.lucid/takes/\d+/")
+_COLOURS = {"final": "COLOR_04", "environment": "COLOR_05"}
+_ACTOR_COLOUR = "COLOR_06"
+
+
+def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int) -> bpy.types.Scene:
+    """Put a finished take on the timeline of ``scene`` and show it; returns the timeline's scene.
+
+    Frames are named by scene frame and sit there; with a step, each is held until the next. Other takes in the same
+    range are muted. A take that is there already is shown again, never doubled. Raises TAKE_MISSING, TAKE_NOT_DONE,
+    TAKE_CORRUPT, TIMELINE_FULL and what opening a shot raises; then nothing has been changed.
+    """
+    shot = open_shot(shot_folder, verify=False)
+    take = get_take(shot_folder.resolve(), number)
+    sequences = _verified_sequences(shot, take)
+    timeline = _matching_timeline(scene, shot)
+    present = [] if timeline is None else [s for s in _lucid_strips(timeline) if _directory(s).is_relative_to(take.folder)]
+    channel = 1 if timeline is None else _free_channel(timeline, shot.frames, len(sequences))
+    if timeline is None:
+        timeline = _new_timeline(scene, shot)
+    if not present:
+        present = [_add_strip(timeline, shot, take, name, pattern, channel + offset)
+                   for offset, (name, pattern) in enumerate(sequences)]
+        _include(timeline, shot.frames)
+    _show(timeline, shot.frames, present, take)
+    for workspace in bpy.data.workspaces:
+        shown = workspace.sequencer_scene
+        if shown is None or shown.lucid.source is not None:     # an edit of the user's own stays where it is
+            workspace.sequencer_scene = timeline
+    return timeline
+
+
+def strip_name(shot: Shot, take: Take, part: str) -> str:
+    return f"lucid {shot.name} take {take.number} · {part}"
+
+
+def source_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
+    """The scene that shots are captured from: ``scene`` itself, or the one its timeline belongs to."""
+    return scene.lucid.source or scene
+
+
+def _verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
+    """(name, pattern) from the farthest layer to the final, with every frame on disk as the worker left it."""
+    state = take.state()
+    result = take.result()
+    if state is not State.DONE or result is None:
+        raise LucidError("TAKE_NOT_DONE", f"take {take.number} of {shot.name} is {state.value}",
+                         "wait for it, or import a take that is done")
+    sequences = [*result["layers"].items(), ("final", result["final"])]
+    for _, pattern in sequences:
+        for frame in shot.frames.numbers:
+            name = frame_path(pattern, frame)
+            path = take.folder / name
+            if not path.is_file() or sha256_file(path) != result["files"].get(name):
+                raise LucidError("TAKE_CORRUPT", f"{path} is missing or not what was generated", "generate a new take")
+    return sequences
+
+
+def _matching_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene | None:
+    """The timeline of the same source with the shot's size and rate: a cut can hold several shots and takes."""
+    source = source_scene(scene)
+    for other in bpy.data.scenes:
+        if other.lucid.source == source and _picture(other) == _wanted(shot):
+            return other
+    return None
+
+
+def _picture(scene: bpy.types.Scene) -> tuple[int, int, int, int, int, float]:
+    render = scene.render
+    return (render.resolution_x, render.resolution_y, render.resolution_percentage, render.fps,
+            round(render.fps_base * 1e5), round(render.pixel_aspect_x / render.pixel_aspect_y, 4))
+
+
+def _wanted(shot: Shot) -> tuple[int, int, int, int, int, float]:
+    fps, base = _blender_rate(shot.rate)
+    return shot.size.width, shot.size.height, 100, fps, round(base * 1e5), round(shot.pixel_aspect, 4)
+
+
+def _blender_rate(rate: Rate) -> tuple[int, float]:
+    """24000/1001 is fps 24, base 1.001, as Blender's own presets write it."""
+    fps = max(1, round(rate.fps))
+    return fps, fps / rate.fps
+
+
+def _new_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene:
+    source = source_scene(scene)
+    timeline = bpy.data.scenes.new(f"{source.name} timeline")
+    timeline.lucid.source = source
+    render, view = timeline.render, timeline.view_settings
+    render.resolution_x, render.resolution_y, render.resolution_percentage = shot.size.width, shot.size.height, 100
+    render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, shot.pixel_aspect), max(1.0, 1.0 / shot.pixel_aspect)
+    render.fps, render.fps_base = _blender_rate(shot.rate)
+    timeline.frame_start, timeline.frame_end = shot.frames.start, shot.frames.end
+    timeline.frame_current = shot.frames.start
+    try:
+        view.view_transform = VIEW_TRANSFORM
+        timeline.sequencer_colorspace_settings.name = "sRGB"
+    except TypeError as error:
+        bpy.data.scenes.remove(timeline)
+        raise LucidError("COLOUR_CONFIG", f"this colour configuration has no '{VIEW_TRANSFORM}' view of sRGB: {error}",
+                         "start Blender without the OCIO environment variable") from error
+    view.look, view.exposure, view.gamma, view.use_curve_mapping = "None", 0.0, 1.0, False
+    timeline.sequence_editor_create()
+    return timeline
+
+
+def _add_strip(timeline: bpy.types.Scene, shot: Shot, take: Take, name: str, pattern: str,
+               channel: int) -> bpy.types.ImageStrip:
+    frames = shot.frames
+    files = [take.folder / frame_path(pattern, frame) for frame in frames.numbers
+             for _ in range(min(frames.step, frames.end - frame + 1))]
+    strip = timeline.sequence_editor.strips.new_image(
+        name=strip_name(shot, take, name), filepath=str(files[0]), channel=channel, frame_start=frames.start,
+        fit_method="ORIGINAL")
+    for path in files[1:]:
+        strip.elements.append(path.name)
+    strip.directory = blend_path(files[0].parent) + "/"
+    strip.colorspace_settings.name = "sRGB"
+    strip.alpha_mode = "STRAIGHT"
+    strip.blend_type = "ALPHA_OVER"
+    strip.color_tag = _COLOURS.get(name, _ACTOR_COLOUR)
+    return strip
+
+
+def blend_path(path: Path) -> str:
+    """``path`` relative to the .blend where there is one and it is on the same drive."""
+    if not bpy.data.filepath or path.drive != Path(bpy.data.filepath).drive:
+        return str(path)
+    return bpy.path.relpath(str(path)).replace(os.sep, "/")
+
+
+def _free_channel(timeline: bpy.types.Scene, frames: Frames, count: int) -> int:
+    """The first of ``count`` channels above everything in the range, also what is not Lucid's."""
+    editor = timeline.sequence_editor
+    strips = editor.strips if editor is not None else ()
+    channel = max((strip.channel for strip in strips if _overlaps(strip, frames)), default=0) + 1
+    if channel + count - 1 > _CHANNELS:
+        raise LucidError("TIMELINE_FULL", f"'{timeline.name}' has no {count} free channels left at these frames",
+                         "delete strips of takes you do not want there")
+    return channel
+
+
+def _include(timeline: bpy.types.Scene, frames: Frames) -> None:
+    timeline.frame_start = min(timeline.frame_start, frames.start)
+    timeline.frame_end = max(timeline.frame_end, frames.end)
+
+
+def _show(timeline: bpy.types.Scene, frames: Frames, strips: list[bpy.types.ImageStrip], take: Take) -> None:
+    """This take's final is seen; its layers and every other take in the range are muted."""
+    for strip in _lucid_strips(timeline):
+        if _overlaps(strip, frames):
+            strip.mute = True
+    for strip in strips:
+        strip.mute = _directory(strip) != take.folder / "final"
+
+
+def _lucid_strips(timeline: bpy.types.Scene) -> Iterator[bpy.types.ImageStrip]:
+    editor = timeline.sequence_editor
+    for strip in editor.strips_all if editor is not None else ():
+        if strip.type == "IMAGE" and _TAKE_FOLDER.search(_directory(strip).as_posix() + "/"):
+            yield strip
+
+
+def _directory(strip: bpy.types.ImageStrip) -> Path:
+    return Path(bpy.path.abspath(strip.directory)).resolve()
+
+
+def _overlaps(strip: bpy.types.Strip, frames: Frames) -> bool:
+    return strip.left_handle <= frames.end and strip.right_handle > frames.start

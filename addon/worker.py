@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the worker's Python and start it. The worker is a process of its own: torch never enters Blender."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+
+from ..inference.errors import LucidError
+from ..inference.shot.store import disk_error, read_json
+from ..inference.shot.takes import Take
+from .preferences import preferences
+
+WORKER = Path(__file__).resolve().parents[1] / "inference"
+LOG = "worker.log"
+_HINT = "run python3 scripts/lucid.py doctor, or choose a Python in the Lucid preferences"
+
+
+def lucid_home() -> Path:
+    """Where the launcher keeps what it makes: LUCID_HOME, else the system's cache folder."""
+    if home := os.environ.get("LUCID_HOME"):
+        return Path(home)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "lucid"
+    if sys.platform == "win32":
+        return Path(os.environ["LOCALAPPDATA"]) / "lucid"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
+
+
+def worker_python() -> Path:
+    """The Python that has torch: the preference, LUCID_WORKER_PYTHON, or the launcher's worker.json.
+
+    Raises WORKER_MISSING, naming where the path came from.
+    """
+    chosen = preferences()
+    if chosen is not None and chosen.worker_python:
+        return _existing(bpy.path.abspath(chosen.worker_python), "the Lucid preferences")
+    if path := os.environ.get("LUCID_WORKER_PYTHON"):
+        return _existing(path, "LUCID_WORKER_PYTHON")
+    record = lucid_home() / "worker.json"
+    if not record.is_file():
+        raise LucidError("WORKER_MISSING", "the worker is not set up on this machine", _HINT)
+    return _existing(str(read_json(record, "WORKER_MISSING", _HINT).get("python", "")), str(record))
+
+
+def _existing(path: str, origin: str) -> Path:
+    if not Path(path).is_file():
+        raise LucidError("WORKER_MISSING", f"the worker's Python '{path}' (from {origin}) is not there", _HINT)
+    return Path(path)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment for the worker: none of the PYTHON* settings meant for Blender's own interpreter.
+
+    The worker writes no bytecode beside the extension's files, and stays offline when Blender's user chose so.
+    """
+    clean = {key: value for key, value in os.environ.items() if not key.upper().startswith("PYTHON")}
+    clean |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    if not bpy.app.online_access:
+        clean |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return clean
+
+
+def spawn_take(shot: Path, take: Take) -> subprocess.Popen[bytes]:
+    """Start ``run-take``. Everything it prints goes to the take's worker.log: a file never blocks, a pipe can.
+
+    Its own session (process group): Ctrl-C in Blender's terminal asks politely through the ``cancel`` file instead.
+    """
+    command = [str(worker_python()), str(WORKER), "run-take", str(shot), str(take.number)]
+    detached = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
+    try:
+        with (take.folder / LOG).open("wb") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                    env=environment(), **detached)
+    except OSError as error:
+        raise disk_error(take.folder, error) from error
+
+
+def call(arguments: list[str]) -> int:
+    """Run a verb of the worker in the foreground, sharing this terminal; returns its exit status."""
+    sys.stdout.flush()
+    return subprocess.run([str(worker_python()), str(WORKER), *arguments], env=environment(), check=False).returncode
+
+
+def last_line(take: Take) -> str:
+    """The last thing the worker printed, for an error message; empty when it printed nothing."""
+    path = take.folder / LOG
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

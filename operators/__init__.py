@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thin verbs: poll, read the settings, call addon, report. Importing this needs no bpy; ``register()`` does."""
+
+
+def register() -> None:
+    from . import actors, capture, generate, takes
+
+    for module in (actors, capture, generate, takes):
+        module.register()
+
+
+def unregister() -> None:
+    from . import actors, capture, generate, takes
+
+    for module in (takes, generate, capture, actors):
+        module.unregister()

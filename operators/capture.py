@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scene -> shot, in small steps so that Esc is heard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+from ..addon.capture import Progress, capture_shot
+from ..addon.shots import blend_name, capture_spec, free_shot_folder, output_folder
+from ..addon.timeline import blend_path, source_scene
+from ..inference.errors import LucidError
+
+_BUDGET = 0.08      # seconds of capturing between two looks at the events
+
+
+class LUCID_OT_capture(bpy.types.Operator):
+    """Write what the camera sees, exactly, frame by frame: depth, normals, ids, mattes, poses. Esc stops it"""
+
+    bl_idname = "lucid.capture"
+    bl_label = "Capture"
+    bl_options = {"REGISTER", "UNDO"}   # the shot's path is kept in the scene
+
+    _steps: Iterator[Progress] | None = None
+    _timer: bpy.types.Timer | None = None
+    _target: Path
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        scene = source_scene(context.scene)
+        if scene.lucid.camera is None and scene.camera is None:
+            cls.poll_message_set("The scene has no camera: add one, or choose one in the Lucid panel")
+            return False
+        if scene.lucid.output.startswith("//") and not bpy.data.filepath:
+            cls.poll_message_set("Save the .blend first, or choose a folder for the shots")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Capture in one go, for scripts."""
+        try:
+            for _progress in self._start(context):
+                continue
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return self._finish(context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        try:
+            self._steps = self._start(context)
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        manager = context.window_manager
+        manager.progress_begin(0, 1000)
+        self._timer = manager.event_timer_add(0.01, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            self.report({"INFO"}, "Capture stopped; nothing was kept")
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"RUNNING_MODAL"}
+        deadline = time.monotonic() + _BUDGET
+        try:
+            while time.monotonic() < deadline:
+                step = next(self._steps)
+                context.window_manager.progress_update(int(1000 * step.done / max(1, step.total)))
+                context.workspace.status_text_set(f"Capturing: {step.text}   (Esc stops)")
+        except StopIteration:
+            self._clear(context)
+            return self._finish(context)
+        except LucidError as error:
+            self._clear(context)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Also called when the window closes. Closing the generator restores the scene and leaves no files."""
+        self._steps.close()
+        self._clear(context)
+
+    def _start(self, context: bpy.types.Context) -> Iterator[Progress]:
+        scene = source_scene(context.scene)
+        self._target = free_shot_folder(output_folder(scene), blend_name())
+        return capture_shot(scene, capture_spec(scene), self._target)
+
+    def _finish(self, context: bpy.types.Context) -> set[str]:
+        source_scene(context.scene).lucid.shot = blend_path(self._target) + "/"
+        self.report({"INFO"}, f"Captured {self._target.name}")
+        return {"FINISHED"}
+
+    def _clear(self, context: bpy.types.Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        context.workspace.status_text_set(None)
+
+
+register, unregister = bpy.utils.register_classes_factory((LUCID_OT_capture,))
