@@ -100,9 +100,8 @@ def session() -> Iterator[float]:
     bpy.context.view_layer.active_layer_collection = layers["Walker"]
     notes["actor_collection"] = call(bpy.ops.lucid.actor_add, kind="COLLECTION")
     settings = scene.lucid
-    settings.actors[0].prompt, settings.actors[1].prompt = "a yellow ball", "a man in a red coat"
-    settings.prompt = "a street in bright daylight"
-    settings.steps = 3
+    settings.actors[0].prompt, settings.actors[1].prompt = "a yellow ball", "a red man walking"
+    settings.prompt = "a street of houses, gray road, clear daylight"
 
     notes["capture_stopped"] = call(bpy.ops.lucid.capture, "INVOKE_DEFAULT")
     yield 0.05
@@ -123,7 +122,7 @@ def session() -> Iterator[float]:
     yield from until(lambda: not runtime.running, 60.0)
     notes["cancelled"] = [row.state for row in runtime.takes]
 
-    settings.steps = 3
+    settings.steps = 0
     notes["turns"] = 0
     notes["generate"] = call(bpy.ops.lucid.generate)
     yield from until(lambda: runtime.progress > 0.3 or not runtime.running, 200.0)
