@@ -7,7 +7,6 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ import bpy
 
 from ..inference.console import Parser, add_take_flags, parse_frames, parse_size, run_verb, say, take_request
 from ..inference.errors import LucidError
-from ..inference.shot.store import open_shot
+from ..inference.shot.model import ENVIRONMENT
 from ..inference.shot.takes import State
 from . import worker
 from .capture import CaptureSpec, capture_shot, default_size
 from .session import Job
-from .shots import blend_name, capture_spec, free_shot_folder
+from .shots import blend_name, capture_spec, free_shot_folder, has_camera
 from .staging import frame_camera, play_action
 from .timeline import import_take, source_scene
 
@@ -90,14 +89,14 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=parse_size, default=None, metavar="WxH")
     parser.add_argument("--actors", default=None, metavar="A,B", help="objects or collections, each a layer of its own")
     parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
-                        help="let this action play, in memory only; may be given several times")
+                        help="let this action play; BLEND itself stays as it is; repeatable")
     parser.add_argument("--frame-camera", default=None, metavar="ACTOR",
-                        help="look at this actor from the front with a new camera, in memory only; goes before --camera")
+                        help="look at this actor from the front with a new camera; BLEND itself stays as it is; goes before --camera")
 
 
 def _capture(arguments: argparse.Namespace) -> int:
     _open_blend(arguments.blend)
-    _capture_to(arguments, arguments.out)
+    _capture_to(_spec(arguments), arguments.out)
     say(f"shot: {arguments.out}")
     return 0
 
@@ -105,10 +104,11 @@ def _capture(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     worker.worker_python()      # before minutes of capturing, not after
     _open_blend(arguments.blend)
+    spec = _spec(arguments)
+    request = take_request(arguments, spec.prompt, (ENVIRONMENT, *spec.actors))
     target = free_shot_folder(arguments.out, blend_name())
-    _capture_to(arguments, target)
-    shot = open_shot(target, verify=False)
-    number = _generate(target, Job(target, take_request(arguments, shot)))
+    _capture_to(spec, target)
+    number = _generate(target, Job(target, request))
     out = target.with_suffix(".blend")
     _import_and_save(target, number, out)
     say(f"shot: {target}")
@@ -135,43 +135,36 @@ def _open_blend(path: Path | None) -> None:
     if not path.is_file():
         raise LucidError("BLEND_MISSING", f"there is no file {path}", "check the path")
     hint = "give a file saved by Blender 5.2 or older"
-    with path.open("rb") as stream:
-        if not stream.read(8).startswith(_MAGIC):
-            raise LucidError("BLEND_INVALID", f"{path} is not a .blend", hint)
     try:
+        with path.open("rb") as stream:
+            if not stream.read(8).startswith(_MAGIC):
+                raise LucidError("BLEND_INVALID", f"{path} is not a .blend", hint)
         bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise LucidError("BLEND_INVALID", f"{path} cannot be opened: {_plain(error)}", hint) from error
 
 
-def _spec(scene: bpy.types.Scene, arguments: argparse.Namespace) -> CaptureSpec:
-    """What the file's Lucid panel says, overruled by flags."""
+def _spec(arguments: argparse.Namespace) -> CaptureSpec:
+    """What the open file's Lucid panel says, overruled by flags."""
+    scene = source_scene(bpy.context.scene)
     for choice in arguments.action:
         play_action(scene, choice)
-    changes: dict[str, Any] = {}
+    camera, actors = arguments.camera, None
     frames = arguments.frames or scene.lucid.frames(scene)
     size = arguments.size or scene.lucid.size() or default_size(scene)
     if arguments.frame_camera is not None:
-        changes["camera"] = frame_camera(scene, arguments.frame_camera, frames, size).name
-    elif arguments.camera is not None:
-        changes["camera"] = arguments.camera
-    elif not (scene.lucid.camera or scene.camera or any(marker.camera for marker in scene.timeline_markers)):
+        camera = frame_camera(scene, arguments.frame_camera, frames, size).name
+    elif camera is None and not has_camera(scene):
         raise LucidError("CAMERA_MISSING", f"the scene '{scene.name}' has no camera",
                          "write --frame-camera ACTOR to look at something from the front, or add a camera to the file")
     if arguments.actors is not None:
-        changes["actors"] = tuple(name.strip() for name in arguments.actors.split(",") if name.strip())
-    if arguments.prompt is not None:
-        changes["prompt"] = arguments.prompt.strip()
-    return replace(capture_spec(scene), frames=frames, size=size, **changes)
+        actors = tuple(name.strip() for name in arguments.actors.split(",") if name.strip())
+    return capture_spec(scene, frames=frames, size=size, camera=camera, actors=actors, prompt=arguments.prompt)
 
 
-def _capture_to(arguments: argparse.Namespace, target: Path) -> None:
-    scene = source_scene(bpy.context.scene)
-    spec = _spec(scene, arguments)
-    if arguments.function is _run and not (spec.prompt or arguments.layer_prompt):
-        raise LucidError("PROMPT_EMPTY", "nothing says what the shot shows", "write --prompt 'a street in daylight'")
+def _capture_to(spec: CaptureSpec, target: Path) -> None:
     said = ""
-    for step in capture_shot(scene, spec, target):
+    for step in capture_shot(source_scene(bpy.context.scene), spec, target):
         if step.text != said:
             say(f"  capture {step.done}/{step.total}: {step.text}")
             said = step.text

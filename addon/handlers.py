@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import bpy
 
+from .timeline import source_scene
+
 
 @bpy.app.handlers.persistent
 def read_takes_after_load(_path: str) -> None:
-    bpy.context.window_manager.lucid.read_takes(bpy.context.scene.lucid.shot)
+    bpy.context.window_manager.lucid.read_takes(source_scene(bpy.context.scene).lucid.shot)
 
 
 def register() -> None:

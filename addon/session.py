@@ -12,11 +12,10 @@ import bpy
 
 from ..inference.errors import LucidError
 from ..inference.shot.model import TakeRequest
-from ..inference.shot.store import disk_error, open_shot
+from ..inference.shot.store import open_shot
 from ..inference.shot.takes import State, Take, new_take
 from . import worker
 
-CANCEL = "cancel"
 KILL_AFTER = 10.0       # seconds between a polite cancel and the kill
 _POLL = 0.25            # seconds between two looks at a running job
 
@@ -45,10 +44,14 @@ class Job:
         self.shot = shot.resolve()
         self.take: Take = new_take(self.shot, request)
         self._cancelled_at: float | None = None
-        self._process: subprocess.Popen[bytes] = worker.spawn_take(self.shot, self.take)
+        try:
+            self._process: subprocess.Popen[bytes] = worker.spawn_take(self.shot, self.take)
+        except LucidError as error:
+            self.take.finish(State.FAILED, error=error.to_json())
+            raise
 
     def status(self) -> JobStatus:
-        """Read the take folder; call it as often as you like."""
+        """Read the take folder; call it as often as you like. Raises TAKE_INVALID for files the worker does not write."""
         if self._cancelled_at is not None and time.monotonic() - self._cancelled_at > KILL_AFTER:
             self._process.kill()
         ended = self._process.poll() is not None    # asked before reading, so that a last result is not missed
@@ -68,10 +71,7 @@ class Job:
         """Ask the worker to stop at its next step; ten seconds later :meth:`status` kills it."""
         if self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            try:
-                (self.take.folder / CANCEL).touch()
-            except OSError as error:
-                raise disk_error(self.take.folder, error) from error
+            self.take.ask_to_cancel()
 
     def wait(self, seconds: float) -> None:
         """Sleep until the worker ends, at most ``seconds``."""
@@ -90,7 +90,7 @@ class Job:
                            + (f": {said}" if said else ""), f"see {self.take.folder / worker.LOG}, then generate again")
         if self.take.events():
             return JobStatus(State.INTERRUPTED, error=error)
-        self.take.finish(State.FAILED, error={"code": error.code, "text": error.text, "hint": error.hint})
+        self.take.finish(State.FAILED, error=error.to_json())
         return JobStatus(State.FAILED, error=error)
 
 
@@ -125,7 +125,11 @@ def mirror() -> bool:
     global _job
     if _job is None:
         return False
-    job, status, runtime = _job, _job.status(), bpy.context.window_manager.lucid
+    job, runtime = _job, bpy.context.window_manager.lucid
+    try:
+        status = job.status()
+    except LucidError as error:     # a timer that raises would never run again, and the job never end
+        status = JobStatus(State.FAILED, error=error)
     runtime.running = not status.over
     runtime.progress, runtime.text = status.fraction, status.text
     runtime.seconds_left = -1.0 if status.seconds_left is None else status.seconds_left

@@ -7,26 +7,45 @@ from pathlib import Path
 
 import bpy
 
-from ..inference.console import check_prompts
 from ..inference.errors import LucidError
-from ..inference.shot.model import Shot, TakeRequest, folder_name
+from ..inference.shot.model import Frames, Shot, Size, TakeRequest, folder_name
 from ..inference.shot.store import SUFFIX
+from ..inference.shot.takes import check_prompts
 from .capture import CaptureSpec, default_size
+from .settings import OUTPUT_DEFAULT
 
 
-def capture_spec(scene: bpy.types.Scene) -> CaptureSpec:
-    """Raises RANGE_EMPTY, and ACTOR_UNKNOWN for an entry whose object was deleted."""
+def has_camera(scene: bpy.types.Scene) -> bool:
+    """Whether the settings, the scene or a marker names a camera."""
+    return bool(scene.lucid.camera or scene.camera or any(marker.camera for marker in scene.timeline_markers))
+
+
+def capture_spec(scene: bpy.types.Scene, *, frames: Frames | None = None, size: Size | None = None,
+                 camera: str | None = None, actors: tuple[str, ...] | None = None, prompt: str | None = None) -> CaptureSpec:
+    """What the settings say, overruled by what is given. Raises RANGE_EMPTY, ACTOR_UNKNOWN for an entry of the list
+    whose object was deleted, and ACTOR_NAME."""
     settings = scene.lucid
-    if any(actor.target is None for actor in settings.actors):
+    if camera is None and settings.camera:
+        camera = settings.camera.name
+    return CaptureSpec(frames=frames or settings.frames(scene), size=size or settings.size() or default_size(scene),
+                       camera=camera, actors=_listed_actors(scene) if actors is None else actors,
+                       prompt=(settings.prompt if prompt is None else prompt).strip())
+
+
+def _listed_actors(scene: bpy.types.Scene) -> tuple[str, ...]:
+    """Their names. An object goes before a collection of its name, so that a listed one of these could not be told."""
+    targets = [actor.target for actor in scene.lucid.actors]
+    if None in targets:
         raise LucidError("ACTOR_UNKNOWN", "an actor in the list was deleted from the file", "remove it from the list")
-    return CaptureSpec(frames=settings.frames(scene), size=settings.size() or default_size(scene),
-                       camera=settings.camera.name if settings.camera else None,
-                       actors=tuple(actor.target.name for actor in settings.actors), prompt=settings.prompt.strip())
+    for target in targets:
+        if isinstance(target, bpy.types.Collection) and target.name in scene.objects:
+            raise LucidError("ACTOR_NAME", f"a collection and an object are both called '{target.name}'", "rename one of them")
+    return tuple(target.name for target in targets)
 
 
 def output_folder(scene: bpy.types.Scene) -> Path:
     """Where new shots go. Raises BLEND_UNSAVED when that is relative to a file that was never saved."""
-    path = scene.lucid.output
+    path = scene.lucid.output or OUTPUT_DEFAULT
     if path.startswith("//") and not bpy.data.filepath:
         raise LucidError("BLEND_UNSAVED", "the shot's folder is relative to this .blend, which was never saved",
                          "save the .blend, or choose another folder")
@@ -35,7 +54,7 @@ def output_folder(scene: bpy.types.Scene) -> Path:
 
 def blend_name() -> str:
     """The file's name without its suffix, safe in a path."""
-    return folder_name(Path(bpy.data.filepath).stem or "untitled", set())
+    return folder_name(Path(bpy.data.filepath).stem, set(), "untitled")
 
 
 def free_shot_folder(folder: Path, name: str) -> Path:
@@ -54,10 +73,10 @@ def active_shot(scene: bpy.types.Scene) -> Path | None:
 def take_request(scene: bpy.types.Scene, shot: Shot) -> TakeRequest:
     """What the settings ask for. Raises PROMPT_EMPTY and LAYER_UNKNOWN."""
     settings = scene.lucid
-    prompts = {shot.layer(name).name: text for name, text in settings.layer_prompts().items()}
     weights = settings.weights.strip()
     if weights.startswith("//") or Path(weights).is_absolute():
         weights = bpy.path.abspath(weights)
-    request = TakeRequest(settings.prompt.strip() or shot.prompt, prompts, settings.seed, settings.steps or None, weights)
-    check_prompts(request, shot)
+    request = TakeRequest(settings.prompt.strip() or shot.prompt, settings.layer_prompts(), settings.seed,
+                          settings.steps or None, weights)
+    check_prompts(request, (layer.name for layer in shot.layers))
     return request

@@ -35,14 +35,14 @@ def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int) -> bpy.t
 
     Frames are named by scene frame and sit there; with a step, each is held until the next. Other takes in the same
     range are muted. A take that is there already is shown again, never doubled. Raises TAKE_MISSING, TAKE_NOT_DONE,
-    TAKE_CORRUPT, TIMELINE_FULL and what opening a shot raises; then nothing has been changed.
+    TAKE_CORRUPT, TIMELINE_FULL, COLOUR_CONFIG and what opening a shot raises; then nothing has been changed.
     """
     shot = open_shot(shot_folder, verify=False)
     take = get_take(shot_folder.resolve(), number)
     sequences = _verified_sequences(shot, take)
     timeline = _matching_timeline(scene, shot)
     present = [] if timeline is None else [s for s in _lucid_strips(timeline) if _directory(s).is_relative_to(take.folder)]
-    channel = 1 if timeline is None else _free_channel(timeline, shot.frames, len(sequences))
+    channel = 1 if timeline is None or present else _free_channel(timeline, shot.frames, len(sequences))
     if timeline is None:
         timeline = _new_timeline(scene, shot)
     if not present:

@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
 
 from ..inference.errors import LucidError
+from ..inference.home import lucid_home
 from ..inference.shot.store import disk_error, read_json
 from ..inference.shot.takes import Take
 from .preferences import preferences
@@ -18,17 +21,6 @@ from .preferences import preferences
 WORKER = Path(__file__).resolve().parents[1] / "inference"
 LOG = "worker.log"
 _HINT = "run python3 scripts/lucid.py doctor, or choose a Python in the Lucid preferences"
-
-
-def lucid_home() -> Path:
-    """Where the launcher keeps what it makes: LUCID_HOME, else the system's cache folder."""
-    if home := os.environ.get("LUCID_HOME"):
-        return Path(home)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "lucid"
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"]) / "lucid"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
 
 
 def worker_python() -> Path:
@@ -73,17 +65,29 @@ def spawn_take(shot: Path, take: Take) -> subprocess.Popen[bytes]:
     command = [str(worker_python()), str(WORKER), "run-take", str(shot), str(take.number)]
     detached = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
     try:
-        with (take.folder / LOG).open("wb") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                    env=environment(), **detached)
+        log = (take.folder / LOG).open("wb")
     except OSError as error:
-        raise disk_error(take.folder, error) from error
+        raise disk_error(take.folder / LOG, error) from error
+    with log, _starting(command[0]):
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                env=environment(), **detached)
 
 
 def call(arguments: list[str]) -> int:
     """Run a verb of the worker in the foreground, sharing this terminal; returns its exit status."""
     sys.stdout.flush()
-    return subprocess.run([str(worker_python()), str(WORKER), *arguments], env=environment(), check=False).returncode
+    command = [str(worker_python()), str(WORKER), *arguments]
+    with _starting(command[0]):
+        return subprocess.run(command, env=environment(), check=False).returncode
+
+
+@contextmanager
+def _starting(python: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LucidError("WORKER_MISSING", f"the worker's Python '{python}' cannot be started: {error.strerror or error}",
+                         _HINT) from error
 
 
 def last_line(take: Take) -> str:

@@ -54,7 +54,8 @@ def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentP
 
 def _generate(arguments: argparse.Namespace) -> int:
     shot = open_shot(arguments.shot, verify=False)
-    return _run(arguments.shot, new_take(arguments.shot, take_request(arguments, shot)))
+    request = take_request(arguments, shot.prompt, (layer.name for layer in shot.layers))
+    return _run(arguments.shot, new_take(arguments.shot, request))
 
 
 def _run_take(arguments: argparse.Namespace) -> int:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
 from .errors import LucidError
-from .shot.model import Frames, Shot, Size, TakeRequest
+from .shot.model import Frames, Size, TakeRequest
 from .shot.takes import check_prompts
 
 EXIT_ERROR = 2
@@ -18,6 +19,11 @@ EXIT_INTERRUPTED = 130
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors: ``error()`` raises LucidError USAGE."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        # what looks like a negative number is a value and no flag: also the range in --frames -5:10
+        self._negative_number_matcher = re.compile(r"-\d")
 
     def error(self, message: str) -> NoReturn:
         raise LucidError("USAGE", message, f"see {self.prog} --help")
@@ -34,7 +40,7 @@ def run_verb(function: Callable[[], int]) -> int:
     try:
         return function()
     except LucidError as error:
-        sys.stderr.write(f"lucid: {error}\n")
+        sys.stderr.write(f"lucid: {' '.join(str(error).splitlines())}\n")      # Blender's own words may be several
         return EXIT_ERROR
     except KeyboardInterrupt:
         sys.stderr.write("lucid: INTERRUPTED: stopped by the keyboard (run it again to go on)\n")
@@ -52,20 +58,21 @@ def add_take_flags(parser: argparse.ArgumentParser) -> None:
                         help="the embedded model, a folder, or a hub repository OWNER/NAME")
 
 
-def take_request(arguments: argparse.Namespace, shot: Shot) -> TakeRequest:
-    """The request those flags describe. Raises PROMPT_EMPTY, LAYER_UNKNOWN, USAGE."""
+def take_request(arguments: argparse.Namespace, shot_prompt: str, layers: Iterable[str]) -> TakeRequest:
+    """The request those flags describe, for a shot with that prompt and those layers. Raises PROMPT_EMPTY, LAYER_UNKNOWN
+    or USAGE."""
     layer_prompts: dict[str, str] = {}
     for item in arguments.layer_prompt:
         name, found, text = item.partition("=")
         if not found or not text.strip():
             raise LucidError("USAGE", f"--layer-prompt '{item}' is not NAME=TEXT",
                              "write --layer-prompt 'Walker=a red man'")
-        layer_prompts[shot.layer(name.strip()).name] = text.strip()
+        layer_prompts[name.strip()] = text.strip()
     if arguments.steps is not None and arguments.steps < 1:
         raise LucidError("USAGE", f"--steps {arguments.steps} is not 1 or more", "leave it out for the model's own")
-    prompt = shot.prompt if arguments.prompt is None else arguments.prompt
+    prompt = shot_prompt if arguments.prompt is None else arguments.prompt
     request = TakeRequest(prompt.strip(), layer_prompts, arguments.seed, arguments.steps, arguments.weights)
-    check_prompts(request, shot)
+    check_prompts(request, layers)
     return request
 
 

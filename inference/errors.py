@@ -16,5 +16,9 @@ class LucidError(Exception):
         self.text = text
         self.hint = hint
 
+    def to_json(self) -> dict[str, str]:
+        """The error as a take's result holds it; ``LucidError(**data)`` is the way back."""
+        return {"code": self.code, "text": self.text, "hint": self.hint}
+
     def __str__(self) -> str:
         return f"{self.code}: {self.text} ({self.hint})"

@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 
 from ..addon.capture import Progress, capture_shot
-from ..addon.shots import blend_name, capture_spec, free_shot_folder, output_folder
+from ..addon.shots import blend_name, capture_spec, free_shot_folder, has_camera, output_folder
 from ..addon.timeline import blend_path, source_scene
 from ..inference.errors import LucidError
 
@@ -31,7 +31,7 @@ class LUCID_OT_capture(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = source_scene(context.scene)
-        if scene.lucid.camera is None and scene.camera is None:
+        if not has_camera(scene):
             cls.poll_message_set("The scene has no camera: add one, or choose one in the Lucid panel")
             return False
         if scene.lucid.output.startswith("//") and not bpy.data.filepath:
@@ -81,6 +81,9 @@ class LUCID_OT_capture(bpy.types.Operator):
             self._clear(context)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        except BaseException:       # Blender shows the traceback; the window must not keep the timer
+            self._clear(context)
+            raise
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:

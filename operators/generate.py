@@ -38,13 +38,13 @@ class LUCID_OT_generate(bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        context.window_manager.lucid.read_takes(scene.lucid.shot)
+        runtime = context.window_manager.lucid
+        runtime.read_takes(scene.lucid.shot)
         if bpy.app.background:      # no window, no timers: wait here
             while session.mirror():
                 job.wait(0.25)
-            error = job.status().error
-            if error is not None:
-                self.report({"ERROR"}, str(error))
+            if runtime.error:
+                self.report({"ERROR"}, runtime.error)
                 return {"CANCELLED"}
         self.report({"INFO"}, f"Take {job.take.number} of {folder.name}")
         return {"FINISHED"}

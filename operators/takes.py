@@ -50,6 +50,9 @@ class LUCID_OT_import_take(bpy.types.Operator):
         if not _has_shot(cls, context):
             return False
         runtime = context.window_manager.lucid
+        if runtime.takes_of != source_scene(context.scene).lucid.shot:
+            cls.poll_message_set("The list shows another scene's takes: refresh it")
+            return False
         if not any(row.state == State.DONE.name for row in runtime.takes):
             cls.poll_message_set("No take is done yet")
             return False

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// (normal in OpenCV camera axes, depth in metres along the camera's z) and the instance id.
+// What the camera sees first: its surface (normal in OpenCV camera axes, depth in metres along the camera's z) and the
+// instance id.
 void main()
 {
   vec3 facing = normalize(out_normal);

@@ -54,7 +54,7 @@ class Walk:
     actor_of: Callable[[Any], int]
     on_frame: Callable[[FrameSurfaces, bpy.types.Depsgraph], None]
     instances: Instances
-    error: Exception | None = None
+    error: BaseException | None = None
     cancelled: bool = False
 
     def run(self, engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph) -> None:
@@ -110,10 +110,10 @@ class LucidPasses(bpy.types.RenderEngine):
         if walk is None:
             self._show_normals(depsgraph)
             return
-        # Blender would turn an exception here into a report and lose it; capture_shot raises it again
+        # Blender would turn an exception here into a report and lose it, Ctrl-C too; capture_shot raises it again
         try:
             walk.run(self, depsgraph)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             traceback.clear_frames(error.__traceback__)     # GPU objects go while their context is here
             walk.error = error
 

@@ -15,7 +15,7 @@ MINI = Path(__file__).parent / "weights" / "mini"
 PIPELINE = "WanVACEPipeline"
 PROFILE = "lucid_profile.json"
 HASHED_BYTES = 1 << 30
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _UNSAFE = {".bin", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".h5", ".msgpack", ".onnx"}
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 
@@ -49,7 +49,7 @@ def check(folder: Path) -> None:
         raise LucidError("WEIGHTS_INVALID", f"{folder} holds a {index.get('_class_name')}, not a {PIPELINE}",
                          "give a Wan-VACE checkpoint in diffusers' layout")
     for name, value in index.items():
-        if isinstance(value, list) and value[0] is not None:
+        if isinstance(value, list) and value and value[0] is not None:
             _check_component(folder, name)
 
 
@@ -74,11 +74,18 @@ def _check_component(folder: Path, name: str) -> None:
         return
     _json(folder, f"{name}/config.json")
     shards = sorted((folder / name).glob("*.safetensors.index.json"))
-    needed = ({str(value) for value in _json(folder, f"{name}/{shards[0].name}")["weight_map"].values()} if shards
+    needed = (_shards(folder, f"{name}/{shards[0].name}") if shards
               else {"model.safetensors" if name.startswith("text_encoder") else "diffusion_pytorch_model.safetensors"})
     for file in sorted(needed):
         if not (folder / name / file).is_file():
             raise _missing(folder, f"{name}/{file}")
+
+
+def _shards(folder: Path, name: str) -> set[str]:
+    table = _json(folder, name).get("weight_map")
+    if not isinstance(table, dict) or not table:
+        raise LucidError("WEIGHTS_INVALID", f"{folder / name} maps no weights to files", "get that file again")
+    return {str(value) for value in table.values()}
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:

@@ -51,7 +51,12 @@ class WanVACE:
         pipeline.set_progress_bar_config(disable=True)
         if cuda:
             _place_on_gpu(pipeline, folder)
-        return cls(pipeline, make_profile(pipeline, checkpoint.profile(folder)), checkpoint.hashes(folder))
+        try:
+            profile = make_profile(pipeline, checkpoint.profile(folder))
+        except (ValueError, TypeError) as error:
+            raise LucidError("WEIGHTS_INVALID", f"{folder / checkpoint.PROFILE} cannot be used: {error}",
+                             "get that file again, or delete it: the family's defaults hold then") from error
+        return cls(pipeline, profile, checkpoint.hashes(folder))
 
     def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
                  step_done: StepDone) -> NDArray[np.float32]:
@@ -63,7 +68,7 @@ class WanVACE:
             step_done(index + 1, steps)
             return tensors
 
-        output = self.pipeline(
+        request: dict[str, Any] = dict(
             prompt=prompt,
             negative_prompt=NEGATIVE_PROMPT,
             video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
@@ -78,6 +83,11 @@ class WanVACE:
             callback_on_step_end=after_step,
             max_sequence_length=self.profile.text_length,
         )
+        try:
+            output = self.pipeline(**request)
+        except torch.OutOfMemoryError as error:
+            raise LucidError("GPU_MEMORY", f"the GPU has no room for {frames} frames of {width}x{height}",
+                             "capture fewer frames or a smaller size, or close what else uses the GPU") from error
         video = np.asarray(output.frames[0], np.float32)
         if video.shape != (frames, height, width, 3):
             raise LucidError("MODEL_SHAPE", f"asked for {(frames, height, width, 3)}, the model gave {video.shape}",

@@ -16,7 +16,7 @@ from ..shot.images import read_exr, read_png
 from ..shot.model import Layer, Sequence, Shot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Actor:
     """One actor over the shot, padded to the model's frames and size.
 

@@ -7,6 +7,7 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class TakeRun:
         self.started = time.monotonic()
 
     def run(self) -> State:
-        """Returns DONE or CANCELLED; any failure is written into the result and raised again."""
+        """Returns DONE or CANCELLED; any failure is written into the result and raised: INTERNAL where nobody foresaw it."""
         self._emit("started")
         try:
             facts = self._generate()
@@ -49,19 +50,20 @@ class TakeRun:
             self._finish(State.CANCELLED)
             return State.CANCELLED
         except LucidError as error:
-            self._finish(State.FAILED, error={"code": error.code, "text": error.text, "hint": error.hint})
+            self._finish(State.FAILED, error=error.to_json())
             raise
-        except BaseException as error:
-            self._finish(State.FAILED, error={"code": "INTERNAL", "text": repr(error), "hint": "see events.jsonl",
-                                              "traceback": traceback.format_exc()})
-            raise
+        except Exception as error:
+            unforeseen = LucidError("INTERNAL", " ".join(repr(error).split()),
+                                    f"the traceback is in {self.take.folder / 'result.json'}; please report it")
+            self._finish(State.FAILED, error=unforeseen.to_json(), traceback=traceback.format_exc())
+            raise unforeseen from error
         self._finish(State.DONE, **facts)
         return State.DONE
 
     def _generate(self) -> dict[str, Any]:
         shot = open_shot(self.shot_folder)
         request = self.take.request()
-        check_prompts(request, shot)
+        check_prompts(request, (layer.name for layer in shot.layers))
         self._progress(0, 1, "loading the weights")
         adapter = load(request.weights)
         plan = fit(len(shot.frames), shot.size, legal_frames=adapter.profile.legal_frames,
@@ -74,7 +76,8 @@ class TakeRun:
         return {"layers": {layer.name: self.take.layer_pattern(layer.folder) for layer, _, _ in pictures},
                 "final": self.take.final_pattern,
                 "frames": {"start": shot.frames.start, "end": shot.frames.end, "step": shot.frames.step},
-                "steps": layers.steps, "weights": adapter.weights, "versions": versions()}
+                "steps": layers.steps, "profile": asdict(adapter.profile), "weights": adapter.weights,
+                "versions": versions()}
 
     def _write(self, shot: Shot, plan: Fit, pictures: list[tuple[Layer, Video, NDArray[np.float32]]]) -> None:
         """PNG frames of each layer (straight alpha) and of the final, which is their *over*, rounded once."""
@@ -103,7 +106,7 @@ class TakeRun:
         self._progress(done, total, text)
 
     def _stop_if_asked(self) -> None:
-        if self.cancelled() or (self.take.folder / "cancel").exists():
+        if self.cancelled() or self.take.cancel_asked:
             raise Cancelled
 
     def _progress(self, done: int, total: int, text: str) -> None:

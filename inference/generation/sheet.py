@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import load
+from ..adapters.base import Profile
 from ..conditioning.compose import compose, dilate
 from ..conditioning.depth import inverse_depth
 from ..conditioning.fit import fit
@@ -29,7 +29,7 @@ CHECKER = (0.30, 0.38)
 def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
     """Write a PNG whose rows are the composed control, each layer and the final, at up to four frames.
 
-    Raises TAKE_UNFINISHED for a take that is not done, and what reading the shot raises.
+    Raises TAKE_UNFINISHED for a take that is not done, TAKE_INVALID, and what reading the shot raises.
     """
     shot = open_shot(shot_folder, verify=False)
     take = get_take(shot_folder, number)
@@ -47,8 +47,12 @@ def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
 
 
 def _controls(folder: Path, shot: Shot, take: Take, chosen: list[int]) -> NDArray[np.float32]:
-    """The composed control of the whole picture, as the model that made the take was told it."""
-    profile = load(take.request().weights).profile
+    """The composed control of the whole picture, by the rules of the model that made the take."""
+    try:
+        profile = Profile(**(take.result() or {})["profile"])
+    except (KeyError, TypeError) as error:
+        raise LucidError("TAKE_INVALID", f"take {take.number} does not say what its model's rules were",
+                         "generate a new take") from error
     plan = fit(len(shot.frames), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
     footage: Footage = load_footage(folder, shot, plan)
     depth, region = footage.environment, np.zeros(footage.environment.shape, bool)

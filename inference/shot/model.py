@@ -21,6 +21,8 @@ from ..errors import LucidError
 
 SCHEMA = "lucid.shot/1"
 ENVIRONMENT = "environment"
+# names that Windows keeps for devices, in every folder
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 CAMERA_CONVENTION = "opencv: x right, y down, z forward; world_from_camera; metres; pixel corner origin"
 
 
@@ -164,11 +166,12 @@ def frame_path(pattern: str, frame: int) -> str:
     return pattern.replace("####", f"{sign}{abs(frame):04d}")
 
 
-def folder_name(name: str, taken: set[str]) -> str:
-    """A file-safe, unique, stable folder name for a layer called ``name``: ``[A-Za-z0-9_-]`` only, never empty."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name).strip("_") or "layer"
+def folder_name(name: str, taken: set[str], fallback: str = "layer") -> str:
+    """A file-safe, unique, stable folder name for what is called ``name``: ``[A-Za-z0-9_-]`` only; ``fallback`` where
+    nothing of the name is left."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name).strip("_") or fallback
     candidate, number = safe, 2
-    while candidate.casefold() in {other.casefold() for other in taken}:
+    while candidate.casefold() in {other.casefold() for other in taken} | _DEVICES:
         candidate, number = f"{safe}_{number}", number + 1
     return candidate
 
@@ -193,11 +196,11 @@ def shot_from_json(data: dict[str, Any]) -> Shot:
     """Build a Shot from ``shot.json`` of the current schema; a wrong or missing field raises SHOT_INVALID."""
     try:
         far = data["depth_range"]["far"]
-        return Shot(
+        shot = Shot(
             name=str(data["name"]),
-            rate=Rate(int(data["rate"]["num"]), int(data["rate"]["den"])),
+            rate=Rate(_positive(data["rate"]["num"]), _positive(data["rate"]["den"])),
             frames=Frames(int(data["frames"]["start"]), int(data["frames"]["end"]), int(data["frames"]["step"])),
-            size=Size(int(data["size"]["width"]), int(data["size"]["height"])),
+            size=Size(_positive(data["size"]["width"]), _positive(data["size"]["height"])),
             pixel_aspect=float(data["pixel_aspect"]),
             depth_range=DepthRange(float(data["depth_range"]["near"]), float("inf") if far is None else float(far)),
             camera=str(data["camera"]),
@@ -208,9 +211,12 @@ def shot_from_json(data: dict[str, Any]) -> Shot:
             source={str(key): str(value) for key, value in data["source"].items()},
             files={check_relative(str(key)): str(value) for key, value in data["files"].items()},
         )
+        if [layer.name for layer in shot.layers].count(ENVIRONMENT) != 1:
+            raise ValueError("one layer is the environment")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LucidError("SHOT_INVALID", f"shot.json is not a {SCHEMA} manifest: {error!r}",
                          "capture the shot again") from error
+    return shot
 
 
 def shot_to_json(shot: Shot) -> dict[str, Any]:
@@ -236,6 +242,12 @@ def shot_to_json(shot: Shot) -> dict[str, Any]:
         "source": shot.source,
         "files": dict(sorted(shot.files.items())),
     }
+
+
+def _positive(value: Any) -> int:
+    if int(value) < 1:
+        raise ValueError(f"{value} is not 1 or more")
+    return int(value)
 
 
 def _sequence(data: dict[str, Any]) -> Sequence:

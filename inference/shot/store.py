@@ -9,13 +9,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
-from .model import Shot, shot_from_json, shot_to_json
+from .model import Sequence, Shot, shot_from_json, shot_to_json
 from .upgrade import upgraded
 
 MANIFEST = "shot.json"
@@ -75,26 +75,28 @@ def disk_error(path: Path, error: OSError) -> LucidError:
 def new_shot_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes ``target`` on success and vanishes on any error.
 
-    Raises SHOT_EXISTS when ``target`` is there already, DISK_WRITE when its parent cannot be written.
+    Raises SHOT_NAME for another suffix, SHOT_EXISTS when ``target`` is there already, DISK_WRITE when its parent cannot be
+    written.
     """
     if target.suffix != SUFFIX:
         raise LucidError("SHOT_NAME", f"a shot folder is called NAME{SUFFIX}, not '{target.name}'",
-                         f"write --out {target.with_suffix(SUFFIX).name}")
+                         f"write --out {target.stem or 'shot'}{SUFFIX}")
     if target.exists():
         raise LucidError("SHOT_EXISTS", f"{target} is there already and a sealed shot is never changed",
                          "choose another name, or delete that folder first")
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    made = [parent for parent in target.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
-    except OSError as error:
-        raise disk_error(target, error) from error
-    try:
         yield partial
         os.replace(partial, target)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):     # not empty: it holds the shot
+                parent.rmdir()
 
 
 def seal(folder: Path, shot: Shot) -> Shot:
@@ -131,12 +133,17 @@ def verify_files(folder: Path, shot: Shot) -> None:
         path = folder / name
         if not path.is_file() or not path.resolve().is_relative_to(root):
             raise LucidError("SHOT_CORRUPT", f"{name} is missing from {folder}", "capture the shot again")
-        if sha256_file(path) != expected:
+        try:
+            found = sha256_file(path)
+        except OSError as error:
+            raise LucidError("SHOT_CORRUPT", f"{name} in {folder} cannot be read: {error.strerror or error}",
+                             "check that the file is yours to read, or capture the shot again") from error
+        if found != expected:
             raise LucidError("SHOT_CORRUPT", f"{name} in {folder} is not what was captured (its hash differs)",
                              "capture the shot again, or restore that file")
 
 
-def every_sequence(shot: Shot) -> Iterator[Any]:
+def every_sequence(shot: Shot) -> Iterator[Sequence]:
     """The shot's own passes, then each layer's."""
     yield from shot.passes
     for layer in shot.layers:

@@ -42,7 +42,9 @@ for folder in /proc /sys /dev{folders}; do
 done
 {python}unset LUCID_CHROOT_INSIDE PYTHONHOME PYTHONPATH LD_LIBRARY_PATH
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH
+# the home folder is shared with the Mesa outside, whose shaders are another version's
+MESA_SHADER_CACHE_DIR=/var/cache/lucid-mesa
+export PATH MESA_SHADER_CACHE_DIR
 exec chroot "$root" /bin/sh -c 'cd "$LUCID_CHROOT_CWD" 2>/dev/null || cd /; unset LUCID_CHROOT_CWD; exec "$@"' sh "$@"
 """
 

@@ -7,24 +7,23 @@ import hashlib
 import json
 import os
 import secrets
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ...inference.errors import LucidError
+from ...inference.home import lucid_home as lucid_home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = REPOSITORY / "scripts" / "requirements"
 
 
-def lucid_home(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """LUCID_HOME, else the platform's cache folder + ``lucid``. Blender looks for worker.json in the same place."""
-    if environ.get("LUCID_HOME"):
-        return Path(environ["LUCID_HOME"]).expanduser().absolute()
-    if platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "lucid"
-    if platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "lucid"
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
+def make_home() -> None:
+    """Raises HOME_UNWRITABLE."""
+    try:
+        logs()
+    except OSError as error:
+        raise LucidError("HOME_UNWRITABLE", f"cannot write {lucid_home()}: {error.strerror or error}",
+                         "set LUCID_HOME to a folder that is yours to write") from error
 
 
 def logs() -> Path:

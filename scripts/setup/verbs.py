@@ -12,13 +12,14 @@ from ...inference.console import EXIT_ERROR, run_verb
 from ...inference.errors import LucidError
 from .blender import find_host
 from .environments import BPY, WORKER, explicit_worker, worker_python
-from .home import REPOSITORY, lucid_home
+from .home import REPOSITORY, lucid_home, make_home
 
 USAGE = """usage: python3 scripts/lucid.py VERB [...]
 
   demo      build the demo scene, run the whole loop on it, show where everything is   [--out DIR]
   run       BLEND --prompt T --out DIR [...]        capture, generate and import, all of it
   capture   BLEND --out S.lucid [--camera N] [--frames A:B[:STEP]] [--size WxH] [--actors A,B]
+            [--action [OBJECT=]ACTION] let that action play   [--frame-camera ACTOR] look at it with a new camera
   generate  S.lucid [--prompt T] [--layer-prompt NAME=T]... [--seed N] [--steps N] [--weights mini|PATH|REPO]
   import    S.lucid --take N --blend IN --out OUT
   inspect   S.lucid
@@ -42,6 +43,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _dispatch(verb: str, arguments: list[str]) -> int:
+    if verb != "doctor":        # which says itself what is wrong with the home
+        make_home()
     if verb in IN_BLENDER:
         return replace_process(blender_verb(verb, arguments))
     if verb in IN_WORKER:
@@ -66,13 +69,20 @@ def worker_verb(verb: str, arguments: Sequence[str]) -> list[str]:
 
 
 def replace_process(command: Sequence[str]) -> int:
-    """Become that command, so that signals and the exit status are its own; a child process on Windows."""
+    """Become that command, so that signals and the exit status are its own; a child process on Windows.
+
+    Raises NOT_STARTED.
+    """
     environ = child_environ()
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name == "nt":
-        return subprocess.call(command, env=environ)
-    os.execve(command[0], list(command), environ)
+    try:
+        if os.name == "nt":
+            return subprocess.call(command, env=environ)
+        os.execve(command[0], list(command), environ)
+    except OSError as error:
+        raise LucidError("NOT_STARTED", f"{command[0]} cannot be started: {error.strerror or error}",
+                         "run `python3 scripts/lucid.py doctor`") from error
 
 
 def child_environ() -> dict[str, str]:

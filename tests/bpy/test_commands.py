@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -18,7 +19,7 @@ from lucid.addon.session import Job
 from lucid.addon.staging import frame_camera, play_action
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
-from lucid.inference.shot.store import open_shot
+from lucid.inference.shot.store import open_shot, seal
 from lucid.inference.shot.takes import State, list_takes
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
@@ -77,6 +78,21 @@ def test_capture_takes_what_the_panel_says(blend: Path, tmp_path: Path) -> None:
     assert commands.main(["capture", "--out", str(tmp_path / "a.lucid"), "--size", "64x48"]) == 0    # the open file
     shot = open_shot(tmp_path / "a.lucid")
     assert (shot.frames, shot.prompt, len(shot.actors)) == (Frames(2, 2), "a room", 1)
+
+
+def test_flags_overrule_a_panel_that_makes_no_sense(blend: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    settings = bpy.context.scene.lucid
+    settings.use_scene_range, settings.frame_start, settings.frame_end = False, 9, 3
+    settings.actors.add().name = "deleted"
+    bpy.ops.wm.save_mainfile()
+    out = ("capture", blend, "--out", tmp_path / "a.lucid", "--size", "64x48")
+    assert _failure(capfd, *out) == "RANGE_EMPTY"
+    assert _failure(capfd, *out, "--frames", "1:1") == "ACTOR_UNKNOWN"
+    assert commands.main([*map(str, out), "--frames", "-2:0:2", "--actors", "Cube"]) == 0
+    shot = open_shot(tmp_path / "a.lucid")
+    assert [shot.sequence("depth").path(frame) for frame in shot.frames.numbers] == [
+        "passes/depth/depth.-0002.exr", "passes/depth/depth.0000.exr"]
 
 
 def test_what_can_be_wrong_with_a_capture(blend: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -158,6 +174,21 @@ def test_play_action_finds_the_armature(scene: bpy.types.Scene) -> None:
         play_action(scene, "Smile")
 
 
+def test_a_damaged_shot_is_not_imported(blend: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "walk.lucid", tmp_path / "out.blend"
+    take = make_take(folder, make_shot(folder, frames=Frames(1, 2)))
+    arguments = ("import", folder, "--take", "1", "--blend", blend, "--out", out)
+    frame = take.folder / "final" / "frame.0002.png"
+    data = bytearray(frame.read_bytes())
+    data[len(data) // 2] ^= 1
+    frame.write_bytes(data)
+    assert _failure(capfd, *arguments) == "TAKE_CORRUPT"
+    manifest = json.loads((folder / "shot.json").read_text())
+    (folder / "shot.json").write_text(json.dumps(manifest | {"schema": "lucid.shot/2"}))
+    assert _failure(capfd, *arguments) == "SHOT_NEWER"
+    assert not out.exists()
+
+
 def test_import_writes_a_file_with_the_timeline_in_front(blend: Path, tmp_path: Path,
                                                          capfd: pytest.CaptureFixture[str]) -> None:
     shot = make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
@@ -185,6 +216,15 @@ def test_import_writes_a_file_with_the_timeline_in_front(blend: Path, tmp_path: 
 def test_run_needs_a_prompt_before_it_captures(blend: Path, tmp_path: Path, with_worker: None,
                                                capfd: pytest.CaptureFixture[str]) -> None:
     assert _failure(capfd, "run", blend, "--prompt", "  ", "--out", tmp_path / "out") == "PROMPT_EMPTY"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("code", "flags"), [
+    ("LAYER_UNKNOWN", ("--layer-prompt", "Nobody=x")), ("USAGE", ("--layer-prompt", "Cube")), ("USAGE", ("--steps", "0")),
+    ("PROMPT_EMPTY", ("--prompt", "", "--layer-prompt", "Cube=a red box")), ("ACTOR_UNKNOWN", ("--actors", "Nobody"))])
+def test_run_refuses_a_bad_request_before_it_captures(code: str, flags: tuple[str, ...], blend: Path, tmp_path: Path,
+                                                      with_worker: None, capfd: pytest.CaptureFixture[str]) -> None:
+    assert _failure(capfd, "run", blend, "--prompt", "a room", "--actors", "Cube", "--out", tmp_path / "out", *flags) == code
     assert not (tmp_path / "out").exists()
 
 
@@ -222,6 +262,21 @@ def test_ctrl_c_stops_the_worker_too(blend: Path, tmp_path: Path, with_worker: N
     assert sorted(path.name for path in out.iterdir()) == ["turn.lucid"]
 
 
+def test_ctrl_c_stops_a_capture_and_leaves_nothing(blend: Path, tmp_path: Path) -> None:
+    """Blender would print an interrupt that reaches it from a render engine, and go on."""
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "blender_entry.py"), "--", "capture", str(blend), "--frames", "1:100000",
+         "--size", "64x48", "--out", str(out / "a.lucid")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "captured frame" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+    time.sleep(0.3)     # into the next second of rendering
+    process.send_signal(signal.SIGINT)
+    _said, error = process.communicate(timeout=60.0)
+    assert process.returncode == 130 and "lucid: INTERRUPTED" in error and "Traceback" not in error
+    assert not out.exists()
+
+
 def test_inspect_is_the_workers(blend: Path, tmp_path: Path, with_worker: None, capfd: pytest.CaptureFixture[str]) -> None:
     make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
     assert commands.main(["inspect", str(tmp_path / "walk.lucid")]) == 0
@@ -248,6 +303,28 @@ def test_a_killed_worker_is_no_finished_take(tmp_path: Path, with_worker: None) 
         job.wait(0.1)
     assert status.state is State.INTERRUPTED and status.error is not None and status.error.code == "WORKER_DIED"
     assert [take.state() for take in list_takes(tmp_path / "walk.lucid")] == [State.INTERRUPTED]
+
+
+def test_a_failure_that_nobody_foresaw_reaches_blender(tmp_path: Path, with_worker: None) -> None:
+    """A skeleton of three joints, sealed with right hashes."""
+    folder = tmp_path / "walk.lucid"
+    shot = make_shot(folder, frames=Frames(1, 2))
+    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 3, 2), np.float32), visibility=np.ones((1, 2, 3), np.uint8))
+    (folder / "shot.json").unlink()
+    seal(folder, shot)
+    job = Job(folder, TakeRequest("a street", steps=1))
+    while not (status := job.status()).over:
+        job.wait(0.25)
+    assert status.state is State.FAILED and status.error is not None and status.error.code == "INTERNAL"
+
+
+def test_a_worker_that_cannot_start_fails_its_take(registered: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
+    (tmp_path / "python").write_text("no program")
+    monkeypatch.setenv("LUCID_WORKER_PYTHON", str(tmp_path / "python"))
+    with pytest.raises(LucidError, match="WORKER_MISSING: .*cannot be started"):
+        Job(tmp_path / "walk.lucid", TakeRequest("a street"))
+    assert [take.state() for take in list_takes(tmp_path / "walk.lucid")] == [State.FAILED]
 
 
 def test_the_worker_is_found_where_the_launcher_says(registered: None, tmp_path: Path,

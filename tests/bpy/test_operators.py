@@ -9,7 +9,7 @@ import bpy
 import pytest
 from lucid.addon import session, worker
 from lucid.inference.errors import LucidError
-from lucid.inference.shot.model import Frames
+from lucid.inference.shot.model import Frames, TakeRequest
 from lucid.inference.shot.takes import State, list_takes
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
@@ -63,6 +63,12 @@ def test_grey_buttons_say_why(scene: bpy.types.Scene, tmp_path: Path) -> None:
     assert "no camera" in _refusal(bpy.ops.lucid.capture)
 
 
+def test_a_marker_may_bring_the_camera(saved: bpy.types.Scene) -> None:
+    saved.timeline_markers.new("A", frame=1).camera = saved.camera
+    saved.camera = None
+    assert bpy.ops.lucid.capture.poll()
+
+
 def test_capture_writes_a_shot_and_remembers_it(saved: bpy.types.Scene, tmp_path: Path) -> None:
     saved.lucid.use_size, saved.lucid.width, saved.lucid.height = True, 64, 48
     assert bpy.ops.lucid.capture() == {"FINISHED"}
@@ -79,6 +85,9 @@ def test_capture_errors_are_reported(saved: bpy.types.Scene, tmp_path: Path) -> 
     saved.lucid.use_scene_range = True
     bpy.context.view_layer.objects.active = bpy.data.objects["Cube"]
     bpy.ops.lucid.actor_add(kind="OBJECT")
+    bpy.ops.lucid.actor_add(kind="COLLECTION")
+    bpy.data.collections["Collection"].name = "Cube"
+    assert "both called 'Cube'" in _refusal(bpy.ops.lucid.capture)
     bpy.data.objects.remove(bpy.data.objects["Cube"])
     assert "ACTOR_UNKNOWN" in _refusal(bpy.ops.lucid.capture)
     assert not (tmp_path / "lucid").exists()
@@ -97,6 +106,36 @@ def test_the_takes_list_mirrors_the_disk(saved: bpy.types.Scene, tmp_path: Path)
     assert not bpy.context.window_manager.lucid.takes
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert [row.number for row in bpy.context.window_manager.lucid.takes] == [1]
+
+
+def test_a_file_with_the_timeline_in_front_shows_its_takes(saved: bpy.types.Scene, tmp_path: Path) -> None:
+    make_take(tmp_path / "walk.lucid", make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2)))
+    saved.lucid.shot = "//walk.lucid/"
+    bpy.ops.lucid.import_take()
+    bpy.context.window.scene = bpy.data.scenes["Scene timeline"]
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert bpy.context.scene.name == "Scene timeline"
+    assert [row.number for row in bpy.context.window_manager.lucid.takes] == [1]
+    assert bpy.ops.lucid.import_take.poll()
+    bpy.context.window.scene = bpy.data.scenes.new("Other")
+    bpy.context.scene.lucid["shot"] = "//run.lucid/"        # as undo does: without telling the list
+    assert "another scene's takes" in _refusal(bpy.ops.lucid.import_take)
+
+
+def test_a_take_that_was_tampered_with_ends_the_job(saved: bpy.types.Scene, tmp_path: Path) -> None:
+    """The interface's timer must not die of it: the job would never end."""
+    try:
+        worker.worker_python()
+    except LucidError as error:
+        pytest.skip(f"needs the worker's environment: {error}")
+    shot = make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
+    job = session.start(tmp_path / "walk.lucid", TakeRequest(shot.prompt, steps=500))
+    job._process.kill()
+    job.wait(10.0)
+    (job.take.folder / "result.json").write_text("{")
+    assert not session.mirror() and not session.running()
+    assert "TAKE_INVALID" in bpy.context.window_manager.lucid.error
 
 
 def test_import_is_undone(saved: bpy.types.Scene, tmp_path: Path) -> None:

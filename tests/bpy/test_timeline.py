@@ -109,6 +109,14 @@ def test_a_step_holds_each_image(scene: bpy.types.Scene, tmp_path: Path) -> None
         assert np.abs(_rendered(timeline, frame, tmp_path / "out.png") - _final(folder, 1, image)).max() <= 1
 
 
+def test_a_shot_of_one_frame(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "still.lucid"
+    make_take(folder, make_shot(folder, frames=Frames(7, 7)))
+    timeline = import_take(scene, folder, 1)
+    assert {(strip.left_handle, strip.right_handle) for strip in _strips(timeline)} == {(7, 8)}
+    assert np.abs(_rendered(timeline, 7, tmp_path / "out.png") - _final(folder, 1, 7)).max() <= 1
+
+
 def test_importing_twice_adds_nothing(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
     folder = tmp_path / "walk.lucid"
     make_take(folder, shot)
@@ -207,3 +215,4 @@ def test_a_full_timeline_says_so(scene: bpy.types.Scene, shot: Shot, tmp_path: P
     with pytest.raises(LucidError, match="TIMELINE_FULL"):
         import_take(scene, folder, 2)
     assert len(_strips(timeline)) == 4
+    assert import_take(scene, folder, 1) == timeline        # what is there already needs no channel

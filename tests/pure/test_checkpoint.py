@@ -45,6 +45,8 @@ def test_a_missing_shard_is_named(weights):
     (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {"a": "diffusion_pytorch_model-00001-of-00002.safetensors"}}))
     assert "00001-of-00002" in refused(weights, "WEIGHTS_MISSING")
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
+    refused(weights, "WEIGHTS_INVALID")
 
 
 def test_another_pipeline_and_broken_json_are_refused(weights):
@@ -57,8 +59,18 @@ def test_another_pipeline_and_broken_json_are_refused(weights):
 
 def test_no_folder_and_an_unreachable_repository(tmp_path, monkeypatch):
     refused(tmp_path / "nothing", "WEIGHTS_MISSING")
+    refused("./nothing", "WEIGHTS_MISSING")
+    refused("../nothing", "WEIGHTS_MISSING")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     refused("nobody/nothing-of-that-name", "WEIGHTS_UNREACHABLE")
+
+
+def test_a_profile_that_makes_no_sense_is_a_clear_error(weights):
+    from lucid.inference.adapters.base import load
+
+    (weights / checkpoint.PROFILE).write_text('{"steps": "many"}')
+    with pytest.raises(LucidError, match=rf"WEIGHTS_INVALID: .*{checkpoint.PROFILE}"):
+        load(str(weights))
 
 
 def test_truncated_tensors_are_a_clear_error(weights):

@@ -3,6 +3,8 @@
 
 import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lucid.inference.adapters.checkpoint import MINI
 from lucid.inference.cli import main
+from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import read_png
 from lucid.inference.shot.model import Frames, Size
+from lucid.inference.shot.store import seal
 from lucid.inference.shot.takes import State, get_take, list_takes
 from shots import make_shot
 
@@ -135,6 +140,31 @@ def test_weights_that_cannot_be_used_fail_the_take(shot, capsys, tmp_path):
     assert error_line(capsys, ["generate", str(shot), "--weights", str(tmp_path / "none")]) == "WEIGHTS_MISSING"
     take = list_takes(shot)[-1]
     assert take.state() is State.FAILED and take.result()["error"]["code"] == "WEIGHTS_MISSING"
+
+
+def test_weights_with_a_hole_or_a_pickle_are_refused_and_nothing_is_painted(tmp_path, capsys):
+    folder = tmp_path / "a.lucid"
+    make_shot(folder, frames=Frames(1, 3), size=Size(32, 32), figure=False)
+    weights = shutil.copytree(MINI, tmp_path / "weights")
+    (weights / "vae" / "config.json").unlink()
+    assert error_line(capsys, ["generate", str(folder), "--weights", str(weights)]) == "WEIGHTS_MISSING"
+    (weights / "vae" / "model.pkl").write_bytes(pickle.dumps({}))
+    assert error_line(capsys, ["generate", str(folder), "--weights", str(weights)]) == "WEIGHTS_UNSAFE"
+    for take in list_takes(folder):
+        assert take.state() is State.FAILED and not frames_of(take)
+
+
+def test_a_failure_that_nobody_foresaw_is_one_line_and_its_traceback_is_kept(tmp_path, capsys):
+    """A skeleton of three joints, sealed with right hashes."""
+    folder = tmp_path / "a.lucid"
+    shot = make_shot(folder, frames=Frames(1, 2), size=Size(32, 32))
+    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 3, 2), np.float32), visibility=np.ones((1, 2, 3), np.uint8))
+    (folder / "shot.json").unlink()
+    seal(folder, shot)
+    assert error_line(capsys, ["generate", str(folder), "--steps", "1"]) == "INTERNAL"
+    result = get_take(folder, 1).result()
+    assert result["state"] == "failed" and "IndexError" in result["traceback"]
+    assert str(LucidError(**result["error"])).startswith("INTERNAL: IndexError")
 
 
 def test_a_flipped_byte_a_newer_schema_and_a_shot_too_long(tmp_path, capsys):

@@ -23,8 +23,10 @@ ROOMS = ("addon", "operators", "inference")
 MAY_IMPORT = {
     "__init__": ("addon", "operators"),
     "operators": ("addon", "inference.errors", "inference.shot"),
-    "addon": ("inference.errors", "inference.console", "inference.shot", "inference.conditioning", "inference.worker"),
+    "addon": ("inference.errors", "inference.home", "inference.console",
+              "inference.shot", "inference.conditioning", "inference.worker"),
     "inference.errors": (),
+    "inference.home": (),
     "inference.shot": ("inference.errors",),
     "inference.conditioning": ("inference.shot", "inference.errors"),
     "inference.adapters": ("inference.conditioning", "inference.shot", "inference.errors"),

@@ -97,6 +97,21 @@ def test_a_named_worker_that_is_not_there_is_told() -> None:
     assert answer.stderr.startswith("lucid: WORKER_MISSING: ")
 
 
+def test_a_worker_that_cannot_be_started_is_told(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("no program")
+    answer = launch("inspect", "s.lucid", LUCID_WORKER_PYTHON=str(tmp_path / "python"))
+    assert answer.returncode == 2
+    assert re.fullmatch(r"lucid: NOT_STARTED: .+ \(.+\)\n", answer.stderr)
+
+
+@pytest.mark.parametrize("verb", ["capture", "inspect", "demo", "setup"])
+def test_a_home_that_cannot_be_written_is_told(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = launch(verb, LUCID_HOME=str(tmp_path / "file" / "home"))
+    assert answer.returncode == 2
+    assert re.fullmatch(r"lucid: HOME_UNWRITABLE: .+ \(.+LUCID_HOME.+\)\n", answer.stderr)
+
+
 def test_usage_and_dispatch_name_the_same_verbs() -> None:
     named = set(re.findall(r"^  ([a-z]+)\b", verbs.USAGE, re.MULTILINE))
     assert named == {*verbs.IN_BLENDER, *verbs.IN_WORKER, "demo", "test", "setup", "doctor"} - {"contact-sheet"}

@@ -77,6 +77,15 @@ def test_the_machine_path_pattern(line: str, caught: bool) -> None:
     assert bool(MACHINE_PATH.search(line)) is caught
 
 
+def test_every_link_of_the_documents_leads_to_a_file() -> None:
+    files, wrong = set(committed()), []
+    for path in sorted(ROOT.glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            if (path.parent / target).resolve() not in files:
+                wrong.append(f"{path.name}: {target}")
+    assert not wrong, wrong
+
+
 def test_no_compiled_code_is_shipped() -> None:
     wrong = [path.relative_to(ROOT).as_posix() for path in committed()
              if path.suffix in {".so", ".dll", ".dylib", ".pyd", ".pyc", ".whl", ".exe", ".pkl", ".pt", ".bin", ".ckpt"}]

@@ -131,7 +131,8 @@ def test_a_broken_manifest_is_one_clear_error(shot: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("rate", 24), ("frames", {"start": "a"}), ("size", None), ("layers", [{}]),
-                                              ("passes", [3]), ("instances", {"x": "y"}), ("files", [])])
+                                              ("passes", [3]), ("instances", {"x": "y"}), ("files", []), ("layers", []),
+                                              ("rate", {"num": 24, "den": 0}), ("size", {"width": 0, "height": 9})])
 def test_a_field_of_the_wrong_kind_is_one_clear_error(shot: Path, field: str, value: object) -> None:
     edit(shot, **{field: value})
     with raises("SHOT_INVALID"):
@@ -211,6 +212,10 @@ def test_folder_names_are_safe_and_unique_whatever_the_layers_are_called(layer_n
         taken.add(folder)
 
 
+def test_folder_names_are_no_devices_of_windows() -> None:
+    assert [folder_name(name, set()) for name in ("Con", "lpt1", "COM10")] == ["Con_2", "lpt1_2", "COM10"]
+
+
 @given(st.integers(-99999, 99999))
 def test_frame_paths_are_padded_and_keep_the_sign(frame: int) -> None:
     name = frame_path("a/depth.####.exr", frame)
@@ -232,13 +237,14 @@ def test_an_existing_shot_is_never_written_over(shot: Path) -> None:
 
 
 def test_a_shot_folder_has_the_suffix(tmp_path: Path) -> None:
-    with raises("SHOT_NAME"), new_shot_folder(tmp_path / "street"):
-        pytest.fail("the body must not run")
+    for target in (tmp_path / "street", Path(), Path("..")):
+        with raises("SHOT_NAME"), new_shot_folder(target):
+            pytest.fail("the body must not run")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
 def test_a_capture_that_stops_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), new_shot_folder(tmp_path / "a.lucid") as folder:
+    with pytest.raises(error), new_shot_folder(tmp_path / "new" / "folder" / "a.lucid") as folder:
         (folder / "passes").mkdir()
         (folder / "passes" / "half.exr").write_bytes(b"half")
         raise error

@@ -47,6 +47,12 @@ def test_no_two_writers_share_a_number(tmp_path: Path) -> None:
     assert sorted(numbers) == list(range(1, 41))
 
 
+def test_takes_come_by_number_not_by_name(tmp_path: Path) -> None:
+    for name in ("10000", "0002", "9999", "\u00b2"):
+        (tmp_path / "takes" / name).mkdir(parents=True)
+    assert [take.number for take in list_takes(tmp_path)] == [2, 9999, 10000]
+
+
 def test_other_folders_are_ignored(tmp_path: Path) -> None:
     for name in ("notes", ".0001.tmp", "0001x"):
         (tmp_path / "takes" / name).mkdir(parents=True)
@@ -110,9 +116,31 @@ def test_the_result_hashes_every_frame(tmp_path: Path) -> None:
 
 def test_a_broken_result_is_one_clear_error(tmp_path: Path) -> None:
     take = new_take(tmp_path, REQUEST)
-    (take.folder / "result.json").write_text("{")
-    with pytest.raises(LucidError, match="TAKE_INVALID"):
+    for text in ("{", "[]", "{}", '{"state": "painting"}'):      # the last may be what a later Lucid writes
+        (take.folder / "result.json").write_text(text)
+        with pytest.raises(LucidError, match=r"TAKE_INVALID: .*result\.json"):
+            take.state()
+
+
+def test_broken_events_are_one_clear_error(tmp_path: Path) -> None:
+    take = new_take(tmp_path, REQUEST)
+    (take.folder / "events.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(LucidError, match=r"TAKE_INVALID: .*events\.jsonl"):
         take.state()
+
+
+WHOLE = {"schema": "lucid.take/1", "prompt": "a", "layer_prompts": {}, "seed": 0, "steps": None, "weights": "mini"}
+
+
+@pytest.mark.parametrize("change", [{"prompt": 3}, {"layer_prompts": []}, {"seed": "x"}, {"steps": "8"}, {"weights": None},
+                                    {"schema": "lucid.take/9"}])
+def test_a_request_field_of_the_wrong_kind_is_one_clear_error(tmp_path: Path, change: dict) -> None:
+    take = new_take(tmp_path, REQUEST)
+    (take.folder / "request.json").write_text(json.dumps(WHOLE))
+    assert take.request() == TakeRequest("a")
+    (take.folder / "request.json").write_text(json.dumps(WHOLE | change))
+    with pytest.raises(LucidError, match="TAKE_INVALID"):
+        take.request()
 
 
 @pytest.mark.parametrize("text", ['{"schema": "lucid.take/1"}', '{"prompt": "a", "colour": 3}', '{"prompt": "a", "seed": "x"}',
