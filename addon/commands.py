@@ -91,7 +91,8 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
                         help="let this action play; BLEND itself stays as it is; repeatable")
     parser.add_argument("--frame-camera", default=None, metavar="ACTOR",
-                        help="look at this actor from the front with a new camera; BLEND itself stays as it is; goes before --camera")
+                        help="look at this actor from the front with a new camera (goes before --camera); "
+                             "BLEND itself stays as it is")
 
 
 def _capture(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the command line changes in an open file before capture, never in the file it came from: which action plays, where to look from."""
+"""What the command line changes in an open file before capture, never in the file it came from: which action plays,
+where to look from."""
 
 from __future__ import annotations
 

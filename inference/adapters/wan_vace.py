@@ -68,23 +68,22 @@ class WanVACE:
             step_done(index + 1, steps)
             return tensors
 
-        request: dict[str, Any] = dict(
-            prompt=prompt,
-            negative_prompt=NEGATIVE_PROMPT,
-            video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
-            mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
-            height=height,
-            width=width,
-            num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
-            num_inference_steps=steps,
-            guidance_scale=self.profile.guidance,
-            latents=self._noise(frames, height, width, seed),
-            output_type="np",
-            callback_on_step_end=after_step,
-            max_sequence_length=self.profile.text_length,
-        )
         try:
-            output = self.pipeline(**request)
+            output = self.pipeline(
+                prompt=prompt,
+                negative_prompt=NEGATIVE_PROMPT,
+                video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
+                mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
+                height=height,
+                width=width,
+                num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
+                num_inference_steps=steps,
+                guidance_scale=self.profile.guidance,
+                latents=self._noise(frames, height, width, seed),
+                output_type="np",
+                callback_on_step_end=after_step,
+                max_sequence_length=self.profile.text_length,
+            )
         except torch.OutOfMemoryError as error:
             raise LucidError("GPU_MEMORY", f"the GPU has no room for {frames} frames of {width}x{height}",
                              "capture fewer frames or a smaller size, or close what else uses the GPU") from error
