@@ -106,7 +106,7 @@ def _describe(shot: Shot) -> list[str]:
     frames, span = shot.frames, shot.depth_range
     lines = [f"{shot.name}: {len(frames)} frames {frames.start}:{frames.end}:{frames.step} at {shot.rate.fps:g} fps,"
              f" {shot.size}",
-             f"camera {shot.source.get('camera', '?')}; depth {span.near:.3g} m to {span.far:.3g} m",
+             f"camera {shot.camera}; depth {span.near:.3g} m to {span.far:.3g} m",
              f"passes: {', '.join(s.name for s in shot.passes)}; prompt: \"{shot.prompt}\""]
     for layer in shot.layers:
         names = ", ".join(sorted({shot.instances[i] for i in layer.ids}))

@@ -11,7 +11,6 @@ from lucid.inference.conditioning.pose import JOINTS, SEEN
 from lucid.inference.shot import store
 from lucid.inference.shot.images import write_exr, write_png
 from lucid.inference.shot.model import (
-    CAMERA_CONVENTION,
     ENVIRONMENT,
     Frames,
     Layer,
@@ -45,8 +44,8 @@ def make_shot(target: Path, *, frames: Frames | None = None, size: Size | None =
         for index, frame in enumerate(frames.numbers):
             samples.append(_write_frame(folder, passes, layers, frame, index / max(len(frames) - 1, 1), size, ball_x))
         _write_camera_and_pose(folder, frames, size, figure)
-        shot = Shot(target.stem, Rate(12), frames, size, 1.0, measure_range(samples), CAMERA_CONVENTION, passes,
-                    tuple(layers), {1: "Ball", 2: "Walker"}, prompt, {"camera": "Camera"})
+        shot = Shot(target.stem, Rate(12), frames, size, 1.0, measure_range(samples), "Camera", passes,
+                    tuple(layers), {1: "Ball", 2: "Walker"}, prompt, {"blend": "street.blend"})
         return store.seal(folder, shot)
 
 

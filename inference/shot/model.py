@@ -114,7 +114,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera over one frame range of a scene. ``files`` maps every file's relative POSIX path to its sha256."""
+    """One camera over one frame range of a scene; ``camera`` is its name. ``files`` maps every file's relative POSIX
+    path to its sha256."""
 
     name: str
     rate: Rate
@@ -203,7 +204,7 @@ def shot_from_json(data: dict[str, Any]) -> Shot:
             size=Size(_positive(data["size"]["width"]), _positive(data["size"]["height"])),
             pixel_aspect=float(data["pixel_aspect"]),
             depth_range=DepthRange(float(data["depth_range"]["near"]), float("inf") if far is None else float(far)),
-            camera=str(data["camera"]),
+            camera=_camera(data["camera"]),
             passes=tuple(map(_sequence, data["passes"])),
             layers=tuple(map(_layer, data["layers"])),
             instances={int(key): str(value) for key, value in data["instances"].items()},
@@ -230,7 +231,7 @@ def shot_to_json(shot: Shot) -> dict[str, Any]:
         "size": {"width": shot.size.width, "height": shot.size.height},
         "pixel_aspect": shot.pixel_aspect,
         "depth_range": {"near": shot.depth_range.near, "far": None if far == float("inf") else far},
-        "camera": shot.camera,
+        "camera": {"name": shot.camera, "convention": CAMERA_CONVENTION},
         "passes": [_sequence_json(sequence) for sequence in shot.passes],
         "layers": [
             {"name": layer.name, "folder": layer.folder, "ids": list(layer.ids), "pose": layer.pose,
@@ -248,6 +249,12 @@ def _positive(value: Any) -> int:
     if int(value) < 1:
         raise ValueError(f"{value} is not 1 or more")
     return int(value)
+
+
+def _camera(data: dict[str, Any]) -> str:
+    if data["convention"] != CAMERA_CONVENTION:
+        raise ValueError(f"camera convention {data['convention']!r}")
+    return str(data["name"])
 
 
 def _sequence(data: dict[str, Any]) -> Sequence:

@@ -22,9 +22,9 @@ from .steps import TAIL_LINES, run_step, say
 from .verbs import blender_verb, child_environ, worker_verb
 
 STAMP = ".lucid-demo.json"       # a folder with it is ours to replace
-PROMPT = "a street of houses, gray road, clear daylight"
-LAYER_PROMPTS = ("Walker=a red man walking, clear daylight",
-                 "Ball=a yellow ball, clear daylight")
+PROMPT = "a grey street with brick houses, bright daylight"
+LAYER_PROMPTS = ("Walker=a red man walking, bright daylight",
+                 "Ball=a yellow ball, bright daylight")
 ACTORS = "Walker,Ball"
 FRAMES = "1:41:2"
 

@@ -101,7 +101,7 @@ def session() -> Iterator[float]:
     notes["actor_collection"] = call(bpy.ops.lucid.actor_add, kind="COLLECTION")
     settings = scene.lucid
     settings.actors[0].prompt, settings.actors[1].prompt = "a yellow ball", "a red man walking"
-    settings.prompt = "a street of houses, gray road, clear daylight"
+    settings.prompt = "a grey street with brick houses, bright daylight"
 
     notes["capture_stopped"] = call(bpy.ops.lucid.capture, "INVOKE_DEFAULT")
     yield 0.05
