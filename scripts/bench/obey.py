@@ -126,7 +126,7 @@ def _whole(adapter: Any, depth: Any, span: Any, seed: int, steps: int) -> Any:
     from lucid.inference.generation.layers import environment_painting
 
     painting = environment_painting(depth, span)
-    return adapter.generate(painting.control, painting.mask, PLACE, seed, steps, lambda done, total: None)
+    return adapter.generate(painting.control, painting.mask, PLACE, seed, steps, _quiet)
 
 
 def _recolour(adapter: Any, footage: Any, actor: Any, span: Any, noun: str, seed: int, steps: int) -> dict[str, Any]:
@@ -136,7 +136,11 @@ def _recolour(adapter: Any, footage: Any, actor: Any, span: Any, noun: str, seed
     context = _whole(adapter, footage.environment, span, seed, steps)
     painting = actor_painting(actor, footage.environment, context, span, adapter.profile)
     return {word: adapter.generate(painting.control, painting.mask, " ".join(f"a {word} {noun}, bright daylight".split()),
-                                   seed, steps, lambda done, total: None) for word in ("", *COLOURS)}
+                                   seed, steps, _quiet) for word in ("", *COLOURS)}
+
+
+def _quiet(_done: int, _total: int) -> None:
+    """Nobody watches the steps of a benchmark."""
 
 
 def _moved(tries: dict[str, Any], matte: Any) -> list[bool]:

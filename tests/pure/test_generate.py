@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from lucid.inference.shot.takes import State, get_take, list_takes
 from shots import make_shot
 
 WORKER = [sys.executable, str(Path(__file__).resolve().parents[2] / "inference")]
+
+PATIENCE = 300.0    # seconds; a busy machine may take long to load torch
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +96,9 @@ def test_odd_sizes_are_rounded_and_cropped_back_and_said_once(tmp_path, capsys):
 def test_a_killed_worker_leaves_an_interrupted_take(tmp_path):
     folder = tmp_path / "long.lucid"
     make_shot(folder, figure=False)
-    process = subprocess.Popen([*WORKER, "generate", str(folder), "--steps", "400"], stdout=subprocess.DEVNULL)
-    _wait_for_step(folder)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with _long_take(folder) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     take = get_take(folder, 1)
     assert take.state() is State.INTERRUPTED and take.result() is None and not frames_of(take)
 
@@ -104,23 +106,27 @@ def test_a_killed_worker_leaves_an_interrupted_take(tmp_path):
 def test_cancel_stops_at_the_next_step(tmp_path):
     folder = tmp_path / "cancelled.lucid"
     make_shot(folder, figure=False)
-    process = subprocess.Popen([*WORKER, "generate", str(folder), "--steps", "400"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
-    _wait_for_step(folder)
-    (get_take(folder, 1).folder / "cancel").touch()
-    _out, error = process.communicate(timeout=60)
+    with _long_take(folder) as process:
+        (get_take(folder, 1).folder / "cancel").touch()
+        _out, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2 and error.strip().splitlines()[-1].startswith("lucid: CANCELLED")
     assert get_take(folder, 1).state() is State.CANCELLED and not frames_of(get_take(folder, 1))
 
 
-def _wait_for_step(folder):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        takes = list_takes(folder)
-        if takes and any(event.get("done", 0) >= 1 for event in takes[0].events()):
-            return
-        time.sleep(0.05)
-    raise AssertionError("no step in 120 s")
+@contextmanager
+def _long_take(folder):
+    """A worker in the middle of a take of 400 steps; it never outlives the test."""
+    process = subprocess.Popen([*WORKER, "generate", str(folder), "--steps", "400"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not any(event.get("done", 0) >= 1 for take in list_takes(folder) for event in take.events()):
+            assert process.poll() is None and time.monotonic() < deadline, "the worker took no step"
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_bad_requests(shot, capsys, tmp_path):
