@@ -29,7 +29,9 @@ def intrinsics(width: int, height: int, fov: float) -> Array:
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float32)
 
 
-def shoot(rng: np.random.Generator, stage: Stage, t: NDArray[np.floating], focus: NDArray[np.floating]) -> tuple[Array, str]:
+def shoot(
+    rng: np.random.Generator, stage: Stage, t: NDArray[np.floating], focus: NDArray[np.floating]
+) -> tuple[Array, str]:
     """A camera path (F, 4, 4) for the times `t`, aimed near `focus` (F, 3), and the name of its move."""
     move = str(rng.choice(MOVES))
     s = t - t.mean()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +23,8 @@ import numpy as np
 import OpenEXR
 
 from .cameras import intrinsics, shoot
-from .figures import Actor, cast
+from .figures import cast
+from .motion import Actor
 from .sets import Stage, build_stage
 from .shapes import Array, Part
 
@@ -40,9 +42,18 @@ def _pattern_nodes(material: Any, pattern: str) -> None:
     bsdf.inputs["Color"].default_value = (GREY, GREY, GREY, 1)
     if pattern == "plain":
         return
-    kind, scale = {"brick": ("ShaderNodeTexBrick", 1.6), "plank": ("ShaderNodeTexWave", 1.4), "checker": ("ShaderNodeTexChecker", 1.0),
-                   "cobble": ("ShaderNodeTexVoronoi", 3.0), "noise": ("ShaderNodeTexNoise", 2.5)}[pattern]
-    texture, ramp, coords = tree.nodes.new(kind), tree.nodes.new("ShaderNodeMapRange"), tree.nodes.new("ShaderNodeTexCoord")
+    kind, scale = {
+        "brick": ("ShaderNodeTexBrick", 1.6),
+        "plank": ("ShaderNodeTexWave", 1.4),
+        "checker": ("ShaderNodeTexChecker", 1.0),
+        "cobble": ("ShaderNodeTexVoronoi", 3.0),
+        "noise": ("ShaderNodeTexNoise", 2.5),
+    }[pattern]
+    texture, ramp, coords = (
+        tree.nodes.new(kind),
+        tree.nodes.new("ShaderNodeMapRange"),
+        tree.nodes.new("ShaderNodeTexCoord"),
+    )
     texture.inputs["Scale"].default_value = scale
     if pattern == "brick":
         for name, value in (("Color1", 1.0), ("Color2", 0.7), ("Mortar", 0.2)):
@@ -62,6 +73,7 @@ def _setup(samples: int, threads: int) -> Any:
     scene.render.engine = "CYCLES"
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = WIDTH, HEIGHT, 100
     scene.render.film_transparent = True
+    scene.render.use_compositing = scene.render.use_sequencer = False
     scene.render.use_persistent_data = True
     scene.render.threads_mode, scene.render.threads = "FIXED", threads
     cycles = scene.cycles
@@ -76,6 +88,8 @@ def _setup(samples: int, threads: int) -> Any:
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "MULTI_LAYER_IMAGE"
+    if hasattr(settings, "use_exr_interleave"):
+        settings.use_exr_interleave = True  # one part, else only Combined is in the first one
     settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
     return scene
 
@@ -139,7 +153,6 @@ def _read(path: str) -> tuple[Array, Array, Array]:
         def get(suffix: str) -> Array:
             return next(c.pixels for name, c in channels.items() if name.lower().endswith(suffix))
 
-        print(list(channels))
         rgba = np.stack([get(f"combined.{c}") for c in "rgba"], -1)
         depth = get("depth.z") if any(n.lower().endswith("depth.z") for n in channels) else get("depth.v")
         index = next(c.pixels for name, c in channels.items() if "index" in name.lower())
@@ -167,7 +180,9 @@ def _render(scene: Any, moving: list[tuple[Any, Array]], poses: Array, scratch: 
 def _joints(actors: list[Actor], frames: int) -> Array:
     """(A, F, 18, 3) world joints, NaN for actors without a skeleton."""
     empty = np.full((frames, 18, 3), np.nan, np.float32)
-    return np.stack([empty if actor.joints is None else actor.joints for actor in actors]) if actors else empty[None][:0]
+    return (
+        np.stack([empty if actor.joints is None else actor.joints for actor in actors]) if actors else empty[None][:0]
+    )
 
 
 def make_clip(seed: int, frames: int, samples: int, threads: int, scratch: str) -> dict[str, Any]:
@@ -191,25 +206,41 @@ def make_clip(seed: int, frames: int, samples: int, threads: int, scratch: str) 
     slots: dict[tuple[str, int], int] = {}
     moving = _add(scene, stage.parts + [part for actor in actors for part in actor.parts], slots)
     rendered = _render(scene, moving, poses, scratch)
-    meta = {"seed": seed, "set": stage.kind, "indoor": stage.indoor, "move": move, "fps": fps, "sun_right": lean, "sun_elevation": elevation,
-            "actors": [actor.kind for actor in actors], "slots": {str(i): [name, actor] for (name, actor), i in slots.items()}}
-    return {**rendered, "joints": _joints(actors, frames), "camera": poses, "K": intrinsics(WIDTH, HEIGHT, fov), "meta": json.dumps(meta)}
+    meta = {
+        "seed": seed,
+        "set": stage.kind,
+        "indoor": stage.indoor,
+        "move": move,
+        "fps": fps,
+        "sun_right": lean,
+        "sun_elevation": elevation,
+        "actors": [actor.kind for actor in actors],
+        "slots": {str(i): [name, actor] for (name, actor), i in slots.items()},
+    }
+    return {
+        **rendered,
+        "joints": _joints(actors, frames),
+        "camera": poses,
+        "K": intrinsics(WIDTH, HEIGHT, fov),
+        "meta": json.dumps(meta),
+    }
 
 
 def make_clips(folder: Path, first: int, count: int, samples: int = 8, threads: int = 1, long_every: int = 4) -> None:
     """Renders seeds [first, first + count) that are not there yet; every `long_every`-th clip has 21 frames, the rest 9."""
     folder.mkdir(parents=True, exist_ok=True)
-    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=memory) as scratch:
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as scratch:
         for seed in range(first, first + count):
             target = folder / f"{seed:06d}.npz"
             if target.exists():
                 continue
             start = time.monotonic()
-            clip = make_clip(seed, 21 if seed % long_every == 0 else 9, samples, threads, os.path.join(scratch, "frame.exr"))
+            frames = 21 if seed % long_every == 0 else 9
+            clip = make_clip(seed, frames, samples, threads, str(Path(scratch) / "frame.exr"))
             partial = folder / f"{seed:06d}.partial"
-            with open(partial, "wb") as stream:
+            with partial.open("wb") as stream:
                 np.savez_compressed(stream, **clip)
             os.replace(partial, target)
             meta = json.loads(clip["meta"])
-            bpy.app.tempdir and print(f"{target.name} {meta['set']} {meta['actors']} {time.monotonic() - start:.1f} s", flush=True)
+            sys.stdout.write(f"{target.name} {meta['set']} {meta['actors']} {time.monotonic() - start:.1f} s" + "\n")

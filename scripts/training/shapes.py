@@ -62,8 +62,9 @@ def moved(points: NDArray[np.floating], centre: Sequence[float], yaw: float = 0.
     return (points @ turn.T + np.asarray(centre)).astype(np.float32)
 
 
-def revolve(profile: Sequence[tuple[float, float]], centre: Sequence[float] = (0, 0, 0), sides: int = 12,
-            smooth: bool = True) -> Mesh:
+def revolve(
+    profile: Sequence[tuple[float, float]], centre: Sequence[float] = (0, 0, 0), sides: int = 12, smooth: bool = True
+) -> Mesh:
     """Surface of revolution about Z of (radius, height) points, closed with caps where the radius is not 0."""
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -77,7 +78,9 @@ def revolve(profile: Sequence[tuple[float, float]], centre: Sequence[float] = (0
     return Mesh(moved(verts, centre), faces, smooth)
 
 
-def ball(radius: float, centre: Sequence[float] = (0, 0, 0), squash: Sequence[float] = (1, 1, 1), rings: int = 9) -> Mesh:
+def ball(
+    radius: float, centre: Sequence[float] = (0, 0, 0), squash: Sequence[float] = (1, 1, 1), rings: int = 9
+) -> Mesh:
     """Sphere, or an ellipsoid with the per-axis factors `squash`."""
     turn = np.linspace(-np.pi / 2, np.pi / 2, rings)
     mesh = revolve([(max(float(np.cos(t)), 1e-3), float(np.sin(t))) for t in turn], sides=2 * rings - 4)
@@ -106,7 +109,9 @@ def cone(radius: float, height: float, centre: Sequence[float] = (0, 0, 0), side
 def roof(size: Sequence[float], centre: Sequence[float]) -> Mesh:
     """Gable roof over a (width, depth) footprint of height `size[2]`, ridge along Y, standing on `centre`."""
     w, d, h = (float(v) for v in size)
-    verts = np.array([(-w / 2, -d / 2, 0), (w / 2, -d / 2, 0), (w / 2, d / 2, 0), (-w / 2, d / 2, 0), (0, -d / 2, h), (0, d / 2, h)])
+    verts = np.array(
+        [(-w / 2, -d / 2, 0), (w / 2, -d / 2, 0), (w / 2, d / 2, 0), (-w / 2, d / 2, 0), (0, -d / 2, h), (0, d / 2, h)]
+    )
     return Mesh(moved(verts, centre), [(0, 3, 2, 1), (0, 1, 4), (2, 3, 5), (1, 2, 5, 4), (3, 0, 4, 5)])
 
 
@@ -121,7 +126,9 @@ def terrain(extent: float, height: float, rng: np.random.Generator, cells: int =
     z *= np.clip((np.hypot(x, y) - 8) / 14, 0, 1)
     index = np.arange(x.size).reshape(x.shape)
     quads = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], -1).reshape(-1, 4)
-    return Mesh(np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32), [tuple(int(i) for i in q) for q in quads], True)
+    return Mesh(
+        np.stack([x, y, z], -1).reshape(-1, 3).astype(np.float32), [tuple(int(i) for i in q) for q in quads], True
+    )
 
 
 def between(a: NDArray[np.floating], b: NDArray[np.floating]) -> Array:
@@ -136,8 +143,9 @@ def between(a: NDArray[np.floating], b: NDArray[np.floating]) -> Array:
     return out.astype(np.float32)
 
 
-def placed(positions: NDArray[np.floating], yaw: NDArray[np.floating] | float = 0.0,
-           pitch: NDArray[np.floating] | float = 0.0) -> Array:
+def placed(
+    positions: NDArray[np.floating], yaw: NDArray[np.floating] | float = 0.0, pitch: NDArray[np.floating] | float = 0.0
+) -> Array:
     """(F, 4, 4) rigid matrices: pitch about local X, then yaw about Z, then the positions (F, 3)."""
     count = len(positions)
     yaw, pitch = np.broadcast_to(yaw, count), np.broadcast_to(pitch, count)
