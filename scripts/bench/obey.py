@@ -59,6 +59,7 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
     adapter = load("mini")
     steps = steps or adapter.profile.steps
     layer, scene, colour, depths = [], [], [], []
+    by_shot: dict[str, list[float]] = {}
     for shot in named:
         footage, span, noun = _footage(shot, frames, adapter.profile)
         actors = [actor for actor in footage.actors if (actor.matte > 0.5).sum() > 200]
@@ -68,7 +69,9 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
         for actor, seed in itertools.product(actors, range(seeds)):
             scene.append(edge_ratio(picture, actor.matte))
             tries = _recolour(adapter, footage, actor, span, noun or actor.layer.name.lower(), seed, steps)
-            layer.extend(edge_ratio(video, actor.matte) for video in tries.values())
+            ratios = [edge_ratio(video, actor.matte) for video in tries.values()]
+            layer.extend(ratios)
+            by_shot.setdefault(f"boundary_{Path(str(shot).partition('=')[0]).stem}", []).extend(ratios)
             colour.extend(_moved(tries, actor.matte))
     swaps = [swap_holds(adapter, a, b, steps) for a, b in itertools.combinations(depths, 2)
              if a[0].shape == b[0].shape]
@@ -76,7 +79,7 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
             "boundary_scene": round(float(np.mean(scene)), 3), "boundary_scene_worst": round(float(np.min(scene)), 3),
             "colour_moved": round(float(np.mean(colour)), 3), "colour_tries": len(colour),
             "depth_swap_right": round(float(np.mean(swaps)), 3) if swaps else -1.0, "depth_swap_tries": 2 * len(swaps),
-            "steps": steps, "frames": frames}
+            "steps": steps, "frames": frames, **{name: round(float(np.mean(r)), 3) for name, r in by_shot.items()}}
 
 
 def edge_ratio(video: Any, matte: Any) -> float:
@@ -119,7 +122,11 @@ def _footage(named: Path, frames: int, profile: Any) -> tuple[Any, Any, str]:
     numbers = list(shot.frames.numbers)[:frames]
     shot = replace(shot, frames=Frames(numbers[0], numbers[-1], shot.frames.step))
     plan = fit(len(numbers), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
-    return load_footage(Path(path), shot, plan), shot.depth_range, noun
+    footage = load_footage(Path(path), shot, plan)      # skeletons are read for the whole shot
+    actors = tuple(actor if actor.joints is None else
+                   replace(actor, joints=actor.joints[:plan.frames], shown=actor.shown[:plan.frames])
+                   for actor in footage.actors)
+    return replace(footage, actors=actors), shot.depth_range, noun
 
 
 def _whole(adapter: Any, depth: Any, span: Any, seed: int, steps: int) -> Any:
