@@ -12,7 +12,8 @@ from typing import Any
 
 from .console import EXIT_ERROR, Parser, add_take_flags, run_verb, say, take_request
 from .errors import LucidError
-from .shot.model import Shot, shot_to_json
+from .shot.manifest import shot_to_json
+from .shot.model import Shot
 from .shot.store import open_shot
 from .shot.takes import State, Take, get_take, list_takes, new_take
 

@@ -13,6 +13,7 @@ from lucid.inference.shot.images import write_exr, write_png
 from lucid.inference.shot.model import (
     ENVIRONMENT,
     Frames,
+    Kind,
     Layer,
     Rate,
     Sequence,
@@ -53,7 +54,8 @@ def _layer(name: str, folder: str, ids: tuple[int, ...], pose: int | None) -> La
     kinds = [("depth", "exr", ("Z",)), ("normal", "exr", ("X", "Y", "Z"))]
     if name != ENVIRONMENT:
         kinds.append(("matte", "png", ("A",)))
-    return Layer(name, folder, ids, tuple(Sequence(n, f"layers/{folder}/{n}.####.{e}", c) for n, e, c in kinds), pose)
+    return Layer(name, folder, ids, tuple(Sequence(n, f"layers/{folder}/{n}.####.{e}", c) for n, e, c in kinds), pose,
+                 Kind.ENVIRONMENT if name == ENVIRONMENT else Kind.ACTOR)
 
 
 def _write_frame(folder: Path, passes: tuple[Sequence, ...], layers: list[Layer], frame: int, t: float, size: Size,

@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from ...inference.conditioning.depth import measure_range
 from ...inference.shot.images import to_uint8, write_exr, write_png
-from ...inference.shot.model import ENVIRONMENT, Frames, Layer, Rate, Shot, Size, frame_path
+from ...inference.shot.model import (
+    ENVIRONMENT,
+    Frames,
+    Kind,
+    Layer,
+    Rate,
+    Shot,
+    Size,
+    frame_path,
+    layer_sequence,
+    pass_sequence,
+)
 from ...inference.shot.model import Sequence as ImageSequence
 from ...inference.shot.store import write_atomic
 from .gbuffer import FrameSurfaces
@@ -32,7 +43,6 @@ _FEWEST, _MOST = 64, 4096
 _WRITERS = 4
 _MOST_WAITING = 64
 _AXES = ("X", "Y", "Z")
-_CHANNELS = {"depth": ("Z",), "normal": _AXES, "id": ("id",), "matte": ("Y",)}
 
 
 class Recorder:
@@ -92,8 +102,7 @@ class Recorder:
         details["projection"] = "orthographic" if self._orthographic else "perspective"
         if self._instances.notes:
             details["notes"] = "; ".join(self._instances.notes)
-        passes = tuple(ImageSequence(kind, f"passes/{kind}/{kind}.####.exr", _CHANNELS[kind])
-                       for kind in ("depth", "normal", "id"))
+        passes = tuple(pass_sequence(name) for name in ("depth", "normal", "id"))
         return Shot(name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
                     camera=camera, passes=passes, layers=self._layers(), instances=self._instances.names(),
                     prompt=prompt, source=details)
@@ -101,9 +110,10 @@ class Recorder:
     def _layers(self) -> tuple[Layer, ...]:
         ids = self._ids()
         poses = {skeleton.actor: index for index, skeleton in enumerate(self._track.skeletons)}
-        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (), _sequences(ENVIRONMENT, ("depth", "normal")))]
+        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (), _sequences(Kind.ENVIRONMENT, ENVIRONMENT, ("depth", "normal")),
+                        kind=Kind.ENVIRONMENT)]
         layers += [Layer(actor.name, actor.folder, tuple(ids[index]),
-                         _sequences(actor.folder, ("matte", "depth", "normal")), poses.get(index))
+                         _sequences(Kind.ACTOR, actor.folder, ("matte", "depth", "normal")), poses.get(index))
                    for index, actor in enumerate(self._actors)]
         return tuple(layers)
 
@@ -138,6 +148,5 @@ class Recorder:
         write_atomic(self._folder / name, stream.getvalue())
 
 
-def _sequences(folder: str, kinds: Sequence[str]) -> tuple[ImageSequence, ...]:
-    return tuple(ImageSequence(kind, f"layers/{folder}/{kind}.####.{'png' if kind == 'matte' else 'exr'}",
-                               _CHANNELS[kind]) for kind in kinds)
+def _sequences(kind: Kind, folder: str, names: Sequence[str]) -> tuple[ImageSequence, ...]:
+    return tuple(layer_sequence(kind, folder, name) for name in names)

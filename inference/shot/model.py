@@ -7,20 +7,32 @@ Conventions, stated once (tests hold them against closed forms):
 - pixel (0, 0) is the top left pixel and its centre lies at (0.5, 0.5); ``K`` is in pixels with that origin;
 - depth is metres along the camera's z (not along the ray); the background is +inf;
 - normals are in camera space with the axes above and face the camera; the background is (0, 0, 0);
-- ids are uint32 per object *instance*, 0 is the background; ``Shot.instances`` names them;
-- mattes are coverage in [0, 1], antialiased, depth-resolved against everything else in the shot.
+- the world normal is the same normal along Blender's world axes;
+- ids are uint32 per object *instance*, 0 is the background; ``Shot.instances`` names them; material ids alike, with
+  ``Shot.materials``, where 0 is also a surface without a material;
+- flow is pixels from this frame to the shot's next captured frame (``flow_forward``) and to its previous one
+  (``flow_backward``), x right, y down, of the surface point at the pixel's centre. ``valid`` is 1 where that point is
+  known in the other frame, ``visible`` is 1 where moreover the camera sees it there; both 0 at the shot's ends, X and Y
+  0 where not valid. The background moves with the camera's rotation;
+- rest is the surface point's rest position in its object's space, metres, before any deformation (Blender's
+  rest_position); uv is the render UV map, v upwards; both NaN where unknown, 0 on the background;
+- mattes and alpha are coverage in [0, 1], antialiased; a matte is depth-resolved against everything else in the shot;
+- beauty is scene-linear, as rendered by Cycles; the shadow layer's ratio is the environment with the actors' light
+  effects over the clean plate, its difference the one minus the other (scene-linear, unclamped);
+- the volume layer: transmittance in [0, 1] and emission (scene-linear) from the camera to the first surface, depth the
+  expected depth of what the volume takes away, +inf where it takes nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any
 
 from ..errors import LucidError
 
-SCHEMA = "lucid.shot/1"
-ENVIRONMENT = "environment"
+SCHEMA = "lucid.shot/2"
+ENVIRONMENT, SHADOW, VOLUME = "environment", "shadow", "volume"
 # names that Windows keeps for devices, in every folder
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 CAMERA_CONVENTION = "opencv: x right, y down, z forward; world_from_camera; metres; pixel corner origin"
@@ -90,9 +102,43 @@ class Sequence:
         return frame_path(self.pattern, frame)
 
 
+class Kind(Enum):
+    """What a layer holds."""
+
+    ENVIRONMENT = "environment"
+    ACTOR = "actor"
+    SHADOW = "shadow"
+    VOLUME = "volume"
+
+
+# the passes that a shot may have, in the order they are offered, with their channels
+PASSES = {
+    "depth": ("Z",), "normal": ("X", "Y", "Z"), "normal_world": ("X", "Y", "Z"), "id": ("id",), "material": ("id",),
+    "flow_forward": ("X", "Y", "valid", "visible"), "flow_backward": ("X", "Y", "valid", "visible"),
+    "rest": ("X", "Y", "Z"), "uv": ("U", "V"), "alpha": ("Y",), "beauty": ("R", "G", "B", "A"),
+}
+# the passes of each kind of layer
+LAYER_PASSES = {
+    Kind.ENVIRONMENT: {"depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
+    Kind.ACTOR: {"matte": ("Y",), "depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
+    Kind.SHADOW: {"ratio": ("R", "G", "B"), "difference": ("R", "G", "B")},
+    Kind.VOLUME: {"transmittance": ("Y",), "emission": ("R", "G", "B"), "depth": ("Z",)},
+}
+_PNG_PASSES = {"alpha", "matte"}
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A timeline marker inside the shot; ``camera`` is the camera it binds, or ""."""
+
+    frame: int
+    name: str
+    camera: str = ""
+
+
 @dataclass(frozen=True)
 class Layer:
-    """The environment, or one actor.
+    """The environment, one actor, the actors' shadows and reflections, or the volumes.
 
     ``folder`` is the file-safe name used in paths; ``ids`` are the instance ids that belong to it (empty for the
     environment); ``pose`` is the index of its skeleton in pose.npz, or None: nothing is invented for non-humans.
@@ -103,10 +149,11 @@ class Layer:
     ids: tuple[int, ...]
     sequences: tuple[Sequence, ...]
     pose: int | None = None
+    kind: Kind = Kind.ACTOR
 
     @property
     def is_environment(self) -> bool:
-        return self.name == ENVIRONMENT
+        return self.kind is Kind.ENVIRONMENT
 
     def sequence(self, name: str) -> Sequence:
         return _find(self.sequences, name, f"layer '{self.name}'")
@@ -114,8 +161,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera over one frame range of a scene; ``camera`` is its name. ``files`` maps every file's relative POSIX
-    path to its sha256."""
+    """One camera over one frame range of a scene; ``camera`` is its name, ``camera_words`` its move in words.
+
+    ``files`` maps every file's relative POSIX path to its sha256; ``audio`` is the path of the sound's mix, or "".
+    """
 
     name: str
     rate: Rate
@@ -130,6 +179,10 @@ class Shot:
     prompt: str = ""
     source: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    materials: dict[int, str] = field(default_factory=dict)
+    camera_words: str = ""
+    audio: str = ""
+    markers: tuple[Marker, ...] = ()
 
     @property
     def environment(self) -> Layer:
@@ -137,7 +190,7 @@ class Shot:
 
     @property
     def actors(self) -> tuple[Layer, ...]:
-        return tuple(layer for layer in self.layers if not layer.is_environment)
+        return tuple(layer for layer in self.layers if layer.kind is Kind.ACTOR)
 
     def sequence(self, name: str) -> Sequence:
         return _find(self.passes, name, "the shot")
@@ -159,6 +212,20 @@ class TakeRequest:
     seed: int = 0
     steps: int | None = None
     weights: str = "mini"
+
+
+def pass_sequence(name: str) -> Sequence:
+    """The shot's own pass ``name`` of PASSES."""
+    return Sequence(name, f"passes/{name}/{name}.####.{_suffix(name)}", PASSES[name])
+
+
+def layer_sequence(kind: Kind, folder: str, name: str) -> Sequence:
+    """The pass ``name`` of a layer of this kind, below its folder."""
+    return Sequence(name, f"layers/{folder}/{name}.####.{_suffix(name)}", LAYER_PASSES[kind][name])
+
+
+def _suffix(name: str) -> str:
+    return "png" if name in _PNG_PASSES else "exr"
 
 
 def frame_path(pattern: str, frame: int) -> str:
@@ -191,81 +258,3 @@ def _find(sequences: tuple[Sequence, ...], name: str, owner: str) -> Sequence:
         if sequence.name == name:
             return sequence
     raise LucidError("PASS_MISSING", f"{owner} has no pass '{name}'", "capture the shot again with that pass")
-
-
-def shot_from_json(data: dict[str, Any]) -> Shot:
-    """Build a Shot from ``shot.json`` of the current schema; a wrong or missing field raises SHOT_INVALID."""
-    try:
-        far = data["depth_range"]["far"]
-        shot = Shot(
-            name=str(data["name"]),
-            rate=Rate(_positive(data["rate"]["num"]), _positive(data["rate"]["den"])),
-            frames=Frames(int(data["frames"]["start"]), int(data["frames"]["end"]), int(data["frames"]["step"])),
-            size=Size(_positive(data["size"]["width"]), _positive(data["size"]["height"])),
-            pixel_aspect=float(data["pixel_aspect"]),
-            depth_range=DepthRange(float(data["depth_range"]["near"]), float("inf") if far is None else float(far)),
-            camera=_camera(data["camera"]),
-            passes=tuple(map(_sequence, data["passes"])),
-            layers=tuple(map(_layer, data["layers"])),
-            instances={int(key): str(value) for key, value in data["instances"].items()},
-            prompt=str(data["prompt"]),
-            source={str(key): str(value) for key, value in data["source"].items()},
-            files={check_relative(str(key)): str(value) for key, value in data["files"].items()},
-        )
-        if [layer.name for layer in shot.layers].count(ENVIRONMENT) != 1:
-            raise ValueError("one layer is the environment")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LucidError("SHOT_INVALID", f"shot.json is not a {SCHEMA} manifest: {error!r}",
-                         "capture the shot again") from error
-    return shot
-
-
-def shot_to_json(shot: Shot) -> dict[str, Any]:
-    """The inverse of :func:`shot_from_json`; infinity is written as null, so the file is plain JSON."""
-    far = shot.depth_range.far
-    return {
-        "schema": SCHEMA,
-        "name": shot.name,
-        "rate": {"num": shot.rate.num, "den": shot.rate.den},
-        "frames": {"start": shot.frames.start, "end": shot.frames.end, "step": shot.frames.step},
-        "size": {"width": shot.size.width, "height": shot.size.height},
-        "pixel_aspect": shot.pixel_aspect,
-        "depth_range": {"near": shot.depth_range.near, "far": None if far == float("inf") else far},
-        "camera": {"name": shot.camera, "convention": CAMERA_CONVENTION},
-        "passes": [_sequence_json(sequence) for sequence in shot.passes],
-        "layers": [
-            {"name": layer.name, "folder": layer.folder, "ids": list(layer.ids), "pose": layer.pose,
-             "sequences": [_sequence_json(sequence) for sequence in layer.sequences]}
-            for layer in shot.layers
-        ],
-        "instances": {str(key): value for key, value in shot.instances.items()},
-        "prompt": shot.prompt,
-        "source": shot.source,
-        "files": dict(sorted(shot.files.items())),
-    }
-
-
-def _positive(value: Any) -> int:
-    if int(value) < 1:
-        raise ValueError(f"{value} is not 1 or more")
-    return int(value)
-
-
-def _camera(data: dict[str, Any]) -> str:
-    if data["convention"] != CAMERA_CONVENTION:
-        raise ValueError(f"camera convention {data['convention']!r}")
-    return str(data["name"])
-
-
-def _sequence(data: dict[str, Any]) -> Sequence:
-    return Sequence(str(data["name"]), check_relative(str(data["pattern"])), tuple(map(str, data["channels"])))
-
-
-def _sequence_json(sequence: Sequence) -> dict[str, Any]:
-    return {"name": sequence.name, "pattern": sequence.pattern, "channels": list(sequence.channels)}
-
-
-def _layer(data: dict[str, Any]) -> Layer:
-    pose = data["pose"]
-    return Layer(str(data["name"]), check_relative(str(data["folder"])), tuple(map(int, data["ids"])),
-                 tuple(map(_sequence, data["sequences"])), None if pose is None else int(pose))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
-from .model import Sequence, Shot, shot_from_json, shot_to_json
+from .manifest import shot_from_json, shot_to_json
+from .model import Sequence, Shot
 from .upgrade import upgraded
 
 MANIFEST = "shot.json"

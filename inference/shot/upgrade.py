@@ -9,8 +9,16 @@ from typing import Any
 from ..errors import LucidError
 from .model import SCHEMA
 
+
+def _layers_have_kinds(data: dict[str, Any]) -> dict[str, Any]:
+    """1 -> 2: a layer says what kind it is; materials, the camera in words, sound and markers are new."""
+    layers = [{**layer, "kind": "environment" if layer["name"] == "environment" else "actor"} for layer in data["layers"]]
+    return {**data, "schema": "lucid.shot/2", "layers": layers, "camera": {**data["camera"], "words": ""},
+            "materials": {}, "audio": "", "markers": []}
+
+
 # version n -> the function that turns a manifest of version n into one of version n + 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _layers_have_kinds}
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
@@ -23,7 +31,11 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     if version > int(current):
         raise LucidError("SHOT_NEWER", f"the shot was written as {data['schema']}, this Lucid reads up to {SCHEMA}",
                          "update Lucid, or capture the shot again with this one")
-    while version < int(current):
-        data = UPGRADES[version](data)
-        version += 1
+    try:
+        while version < int(current):
+            data = UPGRADES[version](data)
+            version += 1
+    except (KeyError, TypeError) as error:
+        raise LucidError("SHOT_INVALID", f"shot.json is not a {data['schema']} manifest: {error!r}",
+                         "capture the shot again") from error
     return data

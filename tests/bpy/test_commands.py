@@ -184,7 +184,7 @@ def test_a_damaged_shot_is_not_imported(blend: Path, tmp_path: Path, capfd: pyte
     frame.write_bytes(data)
     assert _failure(capfd, *arguments) == "TAKE_CORRUPT"
     manifest = json.loads((folder / "shot.json").read_text())
-    (folder / "shot.json").write_text(json.dumps(manifest | {"schema": "lucid.shot/2"}))
+    (folder / "shot.json").write_text(json.dumps(manifest | {"schema": "lucid.shot/99"}))
     assert _failure(capfd, *arguments) == "SHOT_NEWER"
     assert not out.exists()
 

@@ -17,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lucid.inference.errors import LucidError
 from lucid.inference.shot import upgrade
+from lucid.inference.shot.manifest import shot_from_json, shot_to_json
 from lucid.inference.shot.model import (
     ENVIRONMENT,
     DepthRange,
     Frames,
+    Kind,
     Layer,
+    Marker,
     Rate,
     Sequence,
     Shot,
@@ -29,8 +32,6 @@ from lucid.inference.shot.model import (
     check_relative,
     folder_name,
     frame_path,
-    shot_from_json,
-    shot_to_json,
 )
 from lucid.inference.shot.store import new_shot_folder, open_shot, seal, sha256_file, write_atomic, write_json
 from lucid.tests.shots import make_shot
@@ -62,20 +63,25 @@ sequences = st.builds(lambda name, found: Sequence(name, f"passes/{folder_name(n
                       st.lists(names, min_size=1, max_size=3).map(tuple))
 frame_ranges = st.builds(lambda start, length, step: Frames(start, start + length, step), st.integers(-9999, 9999),
                          st.integers(0, 500), st.integers(1, 9))
-layers = st.builds(lambda name, ids, found, pose: Layer(name, folder_name(name, set()), tuple(ids), tuple(found), pose), names,
-                   st.lists(st.integers(0, 2**32 - 1), max_size=4), st.lists(sequences, max_size=3),
-                   st.none() | st.integers(0, 5))
+layers = st.builds(lambda name, ids, found, pose, kind: Layer(name, folder_name(name, set()), tuple(ids), tuple(found), pose,
+                                                              kind),
+                   names, st.lists(st.integers(0, 2**32 - 1), max_size=4), st.lists(sequences, max_size=3),
+                   st.none() | st.integers(0, 5), st.sampled_from(sorted(set(Kind) - {Kind.ENVIRONMENT}, key=str)))
 positive = st.floats(1e-3, 1e6)
 shots = st.builds(
     Shot, name=names, rate=st.builds(Rate, st.integers(1, 120_000), st.integers(1, 1001)), frames=frame_ranges,
     size=st.builds(Size, st.integers(1, 9999), st.integers(1, 9999)), pixel_aspect=positive,
     depth_range=st.builds(DepthRange, positive, positive | st.just(float("inf"))), camera=names,
     passes=st.lists(sequences, max_size=3).map(tuple),
-    layers=st.lists(layers, max_size=2).map(lambda rest: (Layer(ENVIRONMENT, ENVIRONMENT, (), ()), *rest)),
+    layers=st.lists(layers, max_size=2).map(lambda rest: (Layer(ENVIRONMENT, ENVIRONMENT, (), (), None, Kind.ENVIRONMENT),
+                                                                 *rest)),
     instances=st.dictionaries(st.integers(0, 2**32 - 1), names, max_size=3), prompt=st.text(max_size=40),
     source=st.dictionaries(names, names, max_size=2),
     files=st.dictionaries(names.map(lambda name: f"passes/{folder_name(name, set())}"),
-                          st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2))
+                          st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=2),
+    materials=st.dictionaries(st.integers(1, 999), names, max_size=2), camera_words=st.text(max_size=40),
+    audio=st.sampled_from(["", "audio/mix.wav"]),
+    markers=st.lists(st.builds(Marker, st.integers(-99, 999), names, st.text(max_size=9)), max_size=2).map(tuple))
 
 
 @given(shots)
@@ -149,7 +155,16 @@ def test_a_newer_schema_is_told_with_both_versions(shot: Path) -> None:
     edit(shot, schema="lucid.shot/7")
     with raises("SHOT_NEWER") as caught:
         open_shot(shot)
-    assert "lucid.shot/7" in str(caught.value) and "lucid.shot/1" in str(caught.value)
+    assert "lucid.shot/7" in str(caught.value) and "lucid.shot/2" in str(caught.value)
+
+
+def test_a_shot_of_the_first_schema_is_still_read() -> None:
+    old = json.loads((Path(__file__).parent / "fixtures" / "shot_1.json").read_text(encoding="utf-8"))
+    shot = shot_from_json(upgrade.upgraded(old))
+    assert [(layer.name, layer.kind) for layer in shot.layers] == [
+        ("environment", Kind.ENVIRONMENT), ("Walker", Kind.ACTOR), ("Ball", Kind.ACTOR)]
+    assert shot.actors[0].pose == 0 and shot.frames.numbers == range(1, 2)
+    assert (shot.materials, shot.camera_words, shot.audio, shot.markers) == ({}, "", "", ())
 
 
 def test_an_older_schema_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
