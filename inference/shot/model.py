@@ -118,7 +118,7 @@ PASSES = {
     "rest": ("X", "Y", "Z"), "uv": ("U", "V"), "alpha": ("Y",), "beauty": ("R", "G", "B", "A"),
 }
 # the passes of each kind of layer
-LAYER_PASSES = {
+LAYER_PASSES: dict[Kind, dict[str, tuple[str, ...]]] = {
     Kind.ENVIRONMENT: {"depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
     Kind.ACTOR: {"matte": ("Y",), "depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
     Kind.SHADOW: {"ratio": ("R", "G", "B"), "difference": ("R", "G", "B")},
