@@ -19,6 +19,7 @@ from bpy.props import (
 from ..inference.errors import LucidError
 from ..inference.shot.model import Frames, Size
 from ..inference.shot.takes import State, Take, list_takes
+from .capture.show import SHOWN
 
 OUTPUT_DEFAULT = "//lucid/"
 _RELATIVE = {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"}
@@ -75,6 +76,8 @@ class LucidShotSettings(bpy.types.PropertyGroup):
     shot: StringProperty(name="Shot", subtype="DIR_PATH", options=_RELATIVE,
                          description="The captured shot that Generate and the takes list work on",
                          update=lambda settings, context: context.window_manager.lucid.read_takes(settings.shot))
+    shown_pass: EnumProperty(name="Pass", description="What a render with the engine Lucid Passes shows",
+                             items=[(name, name.replace("_", " ").title(), text) for name, text in SHOWN.items()])
     source: PointerProperty(type=bpy.types.Scene, name="Source",
                             description="On a timeline made by Lucid: the scene its shots were captured from")
 

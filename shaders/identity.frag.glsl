@@ -2,6 +2,9 @@
 // The instance id alone, for the sub-pixel draws of the mattes.
 void main()
 {
-  id = out_id;
-  gl_FragDepth = out_distance * inverse_far;
+#ifdef CUTOUT
+  discard_cut_out();
+#endif
+  name = out_id;
+  gl_FragDepth = out_distance * frame.half_size.z;
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from lucid.addon.capture import CaptureSpec, capture_shot
+from lucid.addon.capture import GBUFFER_PASSES, CaptureSpec, capture_shot
 from lucid.inference.shot.images import read_exr
 from lucid.inference.shot.model import Frames, Shot, Size
 from lucid.inference.shot.store import open_shot
@@ -35,6 +35,15 @@ class Captured:
         owner = self.shot if layer is None else self.shot.layer(layer)
         channels = read_exr(self.folder / owner.sequence("normal").path(frame))
         return np.stack([channels[axis] for axis in "XYZ"], axis=-1)
+
+    def read(self, name: str, frame: int = 1) -> dict[str, NDArray[Any]]:
+        """The channels of one of the shot's own EXR passes."""
+        return read_exr(self.folder / self.shot.sequence(name).path(frame))
+
+    def flow(self, frame: int = 1, way: str = "forward") -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """(H, W, 2) pixels, (H, W) valid and visible."""
+        channels = self.read(f"flow_{way}", frame)
+        return np.stack([channels["X"], channels["Y"]], -1), channels["valid"] > 0.5, channels["visible"] > 0.5
 
     def id(self, frame: int = 1) -> NDArray[np.uint32]:
         return read_exr(self.folder / self.shot.sequence("id").path(frame))["id"]
@@ -65,9 +74,10 @@ class Captured:
 
 
 def captured(scene: bpy.types.Scene, folder: Path, *, frames: Frames = FIRST, size: Size = SIZE,
-             actors: tuple[str, ...] = (), camera: str | None = None) -> Captured:
+             actors: tuple[str, ...] = (), camera: str | None = None,
+             passes: tuple[str, ...] = GBUFFER_PASSES) -> Captured:
     target = folder / "shot.lucid"
-    for _ in capture_shot(scene, CaptureSpec(frames, size, camera, actors), target):
+    for _ in capture_shot(scene, CaptureSpec(frames, size, camera, actors, passes=passes), target):
         pass
     with np.load(target / "camera.npz") as one, np.load(target / "pose.npz") as other:
         return Captured(target, open_shot(target), dict(one), dict(other))

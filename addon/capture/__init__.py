@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -13,20 +14,23 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ...inference.conditioning.depth import measure_range
 from ...inference.errors import LucidError
-from ...inference.shot.model import Frames, Rate, Size
-from ...inference.shot.store import new_shot_folder, seal
+from ...inference.shot.model import PASSES, Frames, Rate, Size
+from ...inference.shot.store import new_shot_folder
 from .camera import camera_at, check_camera
-from .gbuffer import LucidPasses, Walk, render_some
-from .geometry import Instances
-from .layers import actor_index, resolve_actors
+from .gbuffer import LucidPasses, Walk, Wanted, render_some
+from .instances import Registry
+from .layers import Actor, actor_index, resolve_actors
 from .physics import first_unbaked_frame, walk_through
 from .pose import PoseTrack, skeletons_of
-from .raster import ensure_gpu
 from .record import Recorder
-from .restore import PLAIN_RENDER, restored
+from .restore import PLAIN_RENDER, rest_positions, restored
+from .shading import ensure_gpu
 
 CLASSES = (LucidPasses,)
+# what the engine draws, all of it cheap
+GBUFFER_PASSES = tuple(name for name in PASSES if name != "beauty")
 
 _DEFAULT_AREA = 256 * 144
 _MULTIPLE = 16
@@ -36,13 +40,14 @@ _LARGEST = 8192
 @dataclass(frozen=True)
 class CaptureSpec:
     """What to capture. ``camera`` None is the scene's camera (markers that bind cameras count); ``actors`` are names of
-    objects or collections, each of which becomes a layer."""
+    objects or collections, each of which becomes a layer; ``passes`` are names of the shot model's PASSES."""
 
     frames: Frames
     size: Size
     camera: str | None = None
     actors: tuple[str, ...] = ()
     prompt: str = ""
+    passes: tuple[str, ...] = GBUFFER_PASSES
 
 
 @dataclass(frozen=True)
@@ -69,35 +74,68 @@ def capture_shot(scene: bpy.types.Scene, spec: CaptureSpec, target: Path) -> Ite
 
     Between steps every touched setting is as the user has it. The shot is sealed once the iterator is exhausted;
     closing it early, or an error, leaves nothing behind. Raises LucidError: CAMERA_MISSING, CAMERA_UNSUPPORTED,
-    ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, SCENE_EMPTY, GPU_MISSING, RENDER_FAILED, RENDER_BUSY,
-    CAPTURE_CANCELLED, and store's SHOT_NAME, SHOT_EXISTS and DISK_WRITE.
+    ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, PASS_UNKNOWN, SCENE_EMPTY, GPU_MISSING, IMAGE_MISSING,
+    RENDER_FAILED, RENDER_BUSY, CAPTURE_CANCELLED, and store's SHOT_NAME, SHOT_EXISTS and DISK_WRITE.
     """
+    yield from capture_sequence(scene, [(spec, target)])
+
+
+def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, Path]]) -> Iterator[Progress]:
+    """Capture several shots of one scene: an object has the same id in all of them, and they share one depth range.
+
+    All of them are written, or none. Raises what :func:`capture_shot` does.
+    """
+    view_layer = next((layer.name for layer in scene.view_layers if layer.use), scene.view_layers[0].name)
+    prepared = [_prepared(scene, spec) for spec, _target in shots]
+    ensure_gpu()
+    registry, total, before = Registry(), sum(len(spec.frames) for spec, _target in shots), 0
+    with ExitStack() as folders:
+        recorders = []
+        for (spec, target), (camera, actors) in zip(shots, prepared, strict=True):
+            folder = folders.enter_context(new_shot_folder(target))
+            registry.actors.clear()     # of the shot before
+            recorder = Recorder(folder, spec.frames, actors, PoseTrack(skeletons_of(actors), partial(actor_index, actors)),
+                                registry, spec.passes)
+            for step in _walked(scene, view_layer, spec, camera, actors, recorder, registry):
+                yield Progress(before + step.done, total, step.text)
+            before += len(spec.frames)
+            recorders.append(recorder)
+        span = measure_range(sample for recorder in recorders for sample in recorder.inverse)
+        for recorder, (spec, target) in zip(recorders, shots, strict=True):
+            recorder.seal(name=target.stem, rate=frame_rate(scene), size=spec.size, span=span,
+                          pixel_aspect=scene.render.pixel_aspect_x / scene.render.pixel_aspect_y,
+                          camera=_camera_names(scene, spec), prompt=spec.prompt, source=_source(scene, view_layer))
+    for note in registry.notes:
+        yield Progress(total, total, note)
+
+
+def _prepared(scene: bpy.types.Scene, spec: CaptureSpec) -> tuple[bpy.types.Object | None, tuple[Actor, ...]]:
+    """Everything that can be told before a minute is spent."""
     camera = _checked_camera(scene, spec)
     _check_size(spec.size)
-    actors = resolve_actors(scene, spec.actors)
-    view_layer = next((layer.name for layer in scene.view_layers if layer.use), scene.view_layers[0].name)
-    ensure_gpu()
-    with new_shot_folder(target) as folder:
-        yield from _settle_physics(scene, spec.frames)
-        instances, actor_of = Instances(), partial(actor_index, actors)
-        recorder = Recorder(folder, spec.frames, actors, PoseTrack(skeletons_of(actors), actor_of), instances)
-        walk = Walk(deque(spec.frames.numbers), spec.size, camera, len(actors), actor_of, recorder.add, instances)
-        while walk.pending:
-            with restored(scene), recorder.writing():
-                for name, value in PLAIN_RENDER.items():
-                    setattr(scene.render, name, value)
-                # Blender renders nothing for a scene without a camera, even when markers bring theirs later
-                scene.camera = camera_at(scene, walk.pending[0], camera)
-                render_some(scene, view_layer, walk)
-            done = len(spec.frames) - len(walk.pending)
-            yield Progress(done, len(spec.frames), f"captured frame {done} of {len(spec.frames)}")
-        shot = recorder.finish(
-            name=target.stem, rate=frame_rate(scene), size=spec.size,
-            pixel_aspect=scene.render.pixel_aspect_x / scene.render.pixel_aspect_y,
-            camera=_camera_names(scene, spec), prompt=spec.prompt, source=_source(scene, view_layer))
-        seal(folder, shot)
-    for note in instances.notes:
-        yield Progress(len(spec.frames), len(spec.frames), note)
+    unknown = [name for name in spec.passes if name not in PASSES]
+    if unknown:
+        raise LucidError("PASS_UNKNOWN", f"there is no pass '{unknown[0]}'", f"the passes are: {', '.join(PASSES)}")
+    return camera, resolve_actors(scene, spec.actors)
+
+
+def _walked(scene: bpy.types.Scene, view_layer: str, spec: CaptureSpec, camera: bpy.types.Object | None,
+            actors: tuple[Actor, ...], recorder: Recorder, registry: Registry) -> Iterator[Progress]:
+    """Draw every frame of a shot into ``recorder``."""
+    yield from _settle_physics(scene, spec.frames)
+    flow = bool({"flow_forward", "flow_backward"} & set(spec.passes))
+    walk = Walk(deque(spec.frames.numbers), spec.size, camera, recorder.add, registry,
+                Wanted(flow or bool({"material", "rest", "uv"} & set(spec.passes)), flow, "alpha" in spec.passes),
+                len(actors), partial(actor_index, actors), recorder.read)
+    while walk.pending:
+        with restored(scene), recorder.writing(), rest_positions("rest" in spec.passes):
+            for name, value in PLAIN_RENDER.items():
+                setattr(scene.render, name, value)
+            # Blender renders nothing for a scene without a camera, even when markers bring theirs later
+            scene.camera = camera_at(scene, walk.pending[0], camera)
+            render_some(scene, view_layer, walk)
+        done = len(spec.frames) - len(walk.pending)
+        yield Progress(done, len(spec.frames), f"captured frame {done} of {len(spec.frames)}")
 
 
 def default_size(scene: bpy.types.Scene) -> Size:

@@ -1,70 +1,71 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a render depsgraph holds in one frame: meshes read once, and the instances that show them."""
+"""Evaluated meshes as arrays, read once for as long as they do not change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-ENVIRONMENT_ACTOR = -1
-_UNUSED = 0x7FFFFFFF        # how Blender fills the end of a persistent_id
-_NO_MESH_FORM = {"CURVES": "hair curves", "POINTCLOUD": "a point cloud", "VOLUME": "a volume",
-                 "GREASEPENCIL": "Grease Pencil strokes"}
+REST = "rest_position"      # the attribute that Object.add_rest_position_attribute makes
 
 
 @dataclass(frozen=True, eq=False)
-class Triangles:
-    """Corners of triangles: ``position`` and ``normal`` are (3 T, 3) float32 in object space. Compared by identity."""
+class Mesh:
+    """A triangulated mesh in object space; compared by identity, so that what is on the GPU can be found again.
 
-    position: NDArray[np.float32]
-    normal: NDArray[np.float32]
-
-
-@dataclass
-class Group:
-    """One mesh and its instances: world matrices (N, 4, 4) float64, ids (N,), and the actor of each (N,)."""
-
-    triangles: Triangles
-    matrices: list[NDArray[np.float64]] = field(default_factory=list)
-    ids: list[int] = field(default_factory=list)
-    actors: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Instances:
-    """Ids of object instances, 1, 2, ... in the order they are first seen, stable over the frames of a capture.
-
-    An instance is known by (what instances it, the object, Blender's persistent_id).
+    ``points`` (V, 3) float32 metres; ``corners`` (3 T,) int32, the point of each triangle's corner; ``faces`` (L,)
+    int32, the point of each face's corner, which tells whether two meshes are one in two poses; ``normal`` (3 T, 3)
+    float32; ``slot`` (T,) int32 material slots, None where all are the first; ``rest`` (V, 3) float32 metres, None where
+    unknown; ``uv_maps`` (3 T, 2) float32 by name, ``render_uv`` the name of the one for rendering, "" without any.
     """
 
-    numbers: dict[tuple[str, str, tuple[int, ...]], int] = field(default_factory=dict)
-    actors: dict[int, int] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
+    points: NDArray[np.float32]
+    corners: NDArray[np.int32]
+    faces: NDArray[np.int32]
+    normal: NDArray[np.float32]
+    slot: NDArray[np.int32] | None
+    rest: NDArray[np.float32] | None
+    uv_maps: dict[str, NDArray[np.float32]]
+    render_uv: str
 
-    def number(self, key: tuple[str, str, tuple[int, ...]], actor: int) -> int:
-        found = self.numbers.setdefault(key, len(self.numbers) + 1)
-        self.actors[found] = actor
-        return found
+    @property
+    def uv(self) -> NDArray[np.float32] | None:
+        return self.uv_maps.get(self.render_uv)
 
-    def names(self) -> dict[int, str]:
-        """Object name; ``Instancer/Object`` for instances, with [persistent id] where there are several."""
-        count: dict[tuple[str, str], int] = {}
-        for top, name, _ in self.numbers:
-            count[top, name] = count.get((top, name), 0) + 1
-        return {number: _instance_name(top, name, ids if count[top, name] > 1 else ())
-                for (top, name, ids), number in self.numbers.items()}
+    def uv_map(self, name: str) -> NDArray[np.float32]:
+        """The UV map of this name, "" for the one for rendering; zeros where there is none, as Cycles has it."""
+        found = self.uv_maps.get(name or self.render_uv)
+        return np.zeros((len(self.corners), 2), np.float32) if found is None else found
+
+    def moves_into(self, other: Mesh) -> bool:
+        """Whether ``other`` is this mesh in another pose: the same points in the same faces."""
+        return other is self or (len(self.points) == len(other.points) and np.array_equal(self.faces, other.faces))
+
+
+class RestMemory:
+    """Rest positions of what Blender gives none for (curves, text, metaballs, geometry nodes): where its points were when
+    it was first seen, for as long as its topology stays the same. It lives as long as a capture."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[int, str], Mesh] = {}
+
+    def known(self, key: tuple[int, str], mesh: Mesh) -> Mesh:
+        if mesh.rest is not None:
+            return mesh
+        first = self._first.setdefault(key, mesh)
+        return replace(mesh, rest=first.points) if first.moves_into(mesh) else mesh
 
 
 class MeshCache:
-    """Triangles by (object, evaluated mesh), read again only when the object's geometry changed."""
+    """Meshes by (object, evaluated mesh), read again only when the object's geometry changed."""
 
-    def __init__(self) -> None:
-        self._read: dict[tuple[int, int], Triangles | None] = {}
+    def __init__(self, rest: RestMemory, *, detailed: bool) -> None:
+        self._read: dict[tuple[int, int], Mesh | None] = {}
+        self._rest, self._detailed = rest, detailed
 
     def forget_changed(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Drop what the last evaluation changed."""
@@ -72,84 +73,52 @@ class MeshCache:
         if dirty:
             self._read = {key: value for key, value in self._read.items() if key[0] not in dirty}
 
-    def triangles(self, evaluated: bpy.types.Object) -> Triangles | None:
-        mesh: Any = evaluated.data
-        key = (evaluated.original.session_uid, mesh.session_uid)
+    def mesh(self, evaluated: bpy.types.Object) -> Mesh | None:
+        data = evaluated.data
+        owner = evaluated.original.session_uid
+        key = (owner, data.session_uid)
         if key not in self._read:
-            self._read[key] = read_triangles(mesh)
+            found = read_mesh(data, detailed=self._detailed)
+            if found is not None and self._detailed:
+                found = self._rest.known((owner, data.name), found)
+            self._read[key] = found
         return self._read[key]
 
-    def keep_only(self, used: Iterable[Triangles]) -> None:
+    def keep_only(self, used: Iterable[Mesh]) -> None:
         """Let go of meshes that no instance shows any more: memory stays flat over a long shot."""
         kept = set(used)
         self._read = {key: value for key, value in self._read.items() if value is None or value in kept}
 
 
-def read_triangles(mesh: bpy.types.Mesh) -> Triangles | None:
-    """The triangulated corners of an evaluated mesh, with its corner normals; None for a mesh without faces."""
+def read_mesh(mesh: bpy.types.Mesh, *, detailed: bool) -> Mesh | None:
+    """An evaluated mesh, with its corner normals; None for one without faces. Rest positions are read only where
+    ``detailed``."""
     count = len(mesh.loop_triangles)
     if count == 0:
         return None
-    points = np.empty((len(mesh.vertices), 3), np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", points.ravel())
-    corners = np.empty(count * 3, np.int32)
-    mesh.loop_triangles.foreach_get("loops", corners)
-    vertices = np.empty(len(mesh.loops), np.int32)
-    mesh.attributes[".corner_vert"].data.foreach_get("value", vertices)
-    normals = np.empty((len(mesh.loops), 3), np.float32)
-    mesh.corner_normals.foreach_get("vector", normals.ravel())
-    return Triangles(points[vertices[corners]], normals[corners])
+    points = _filled((len(mesh.vertices), 3), np.float32, mesh.attributes["position"].data, "vector")
+    triangle = _filled(count * 3, np.int32, mesh.loop_triangles, "loops")
+    faces = _filled(len(mesh.loops), np.int32, mesh.attributes[".corner_vert"].data, "value")
+    normal = _filled((len(mesh.loops), 3), np.float32, mesh.corner_normals, "vector")[triangle]
+    maps = {layer.name: _filled((len(mesh.loops), 2), np.float32, layer.uv, "vector")[triangle] for layer in mesh.uv_layers}
+    rest = mesh.attributes.get(REST) if detailed else None
+    return Mesh(points, faces[triangle], faces, normal, _slots(mesh, count),
+                _filled((len(points), 3), np.float32, rest.data, "vector") if rest is not None else None, maps,
+                next((layer.name for layer in mesh.uv_layers if layer.active_render), ""))
 
 
-def gather(depsgraph: bpy.types.Depsgraph, cache: MeshCache, instances: Instances,
-           actor_of: Callable[[Any], int]) -> list[Group]:
-    """Walk the depsgraph once. ``actor_of(instance)`` gives the index of the actor or ENVIRONMENT_ACTOR.
-
-    Everything with an evaluated mesh is drawn, whatever it was made from; what has none is named in the notes.
-    """
-    cache.forget_changed(depsgraph)
-    groups: dict[Triangles, Group] = {}
-    for instance in depsgraph.object_instances:
-        evaluated = instance.object
-        if evaluated.type != "MESH":
-            _note(instances, evaluated)
-            continue
-        if not instance.is_instance and len(evaluated.particle_systems) > 0:
-            _note_particle_hair(instances, evaluated)
-        if not (instance.show_self and evaluated.visible_camera):
-            continue
-        triangles = cache.triangles(evaluated)
-        if triangles is None:
-            continue
-        actor = actor_of(instance)
-        group = groups.setdefault(triangles, Group(triangles))
-        group.matrices.append(np.array(instance.matrix_world, np.float64))
-        group.ids.append(instances.number(_key(instance), actor))
-        group.actors.append(actor)
-    cache.keep_only(group.triangles for group in groups.values())
-    return list(groups.values())
+def _slots(mesh: bpy.types.Mesh, count: int) -> NDArray[np.int32] | None:
+    indices = mesh.attributes.get("material_index")
+    if indices is None:
+        return None
+    faces = _filled(len(mesh.polygons), np.int32, indices.data, "value")
+    return faces[_filled(count, np.int32, mesh.loop_triangle_polygons, "value")]
 
 
-def _key(instance: bpy.types.DepsgraphObjectInstance) -> tuple[str, str, tuple[int, ...]]:
-    name = instance.object.original.name_full
-    if not instance.is_instance:
-        return name, name, ()
-    ids = tuple(number for number in instance.persistent_id if number != _UNUSED)
-    return instance.parent.original.name_full, name, ids
+def _filled(shape: int | tuple[int, ...], kind: type[np.generic], collection: bpy.types.bpy_prop_collection,
+            name: str) -> NDArray[np.generic]:
+    array = np.empty(shape, kind)
+    collection.foreach_get(name, array.ravel())
+    return array
 
 
-def _instance_name(top: str, name: str, ids: tuple[int, ...]) -> str:
-    label = name if top == name else f"{top}/{name}"
-    return f"{label}[{'.'.join(map(str, ids))}]" if ids else label
-
-
-def _note(instances: Instances, evaluated: bpy.types.Object) -> None:
-    if evaluated.type in _NO_MESH_FORM:
-        kind = _NO_MESH_FORM[evaluated.type]
-        instances.notes[f"'{evaluated.original.name}' holds {kind}, which has no mesh form and is not captured"] = None
-
-
-def _note_particle_hair(instances: Instances, evaluated: bpy.types.Object) -> None:
-    for system in evaluated.particle_systems:
-        if system.settings.type == "HAIR" and system.settings.render_type == "PATH":
-            instances.notes[f"'{evaluated.original.name}' has particle hair, which is not captured"] = None

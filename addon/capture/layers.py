@@ -12,7 +12,7 @@ import bpy
 
 from ...inference.errors import LucidError
 from ...inference.shot.model import ENVIRONMENT, folder_name
-from .geometry import ENVIRONMENT_ACTOR
+from .instances import ENVIRONMENT_ACTOR
 
 _SHOWN_NAMES = 12
 _DRAWABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT"}

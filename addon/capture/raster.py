@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws instances into depth, normal and id on the GPU. Data is one sample at the pixel centre, never averaged."""
+"""Draws the instances of a frame on the GPU. Data is one sample at the pixel centre, never averaged."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import bpy
 import gpu
 import numpy as np
-from mathutils import Matrix
 from numpy.typing import NDArray
 
-from ...inference.errors import LucidError
 from ...inference.shot.model import Size
 from .camera import CameraView
-from .geometry import Group, Triangles
-
-SHADERS = Path(__file__).resolve().parents[2] / "shaders"
-_EGL_PLATFORM_SURFACELESS = 0x31DD     # EGL_MESA_platform_surfaceless
-
-_TEXELS_WIDE = 2048
-_TEXELS_PER_INSTANCE = 4
+from .geometry import Mesh
+from .instances import Group, Registry
+from .materials import Cutout
+from .motion import Known, Neighbours
+from .shading import (
+    TEXELS_PER_INSTANCE,
+    CutoutImage,
+    Part,
+    Variant,
+    instance_texture,
+    parts_of,
+    shader_of,
+)
 
 # Mattes: 2 x 2 samples of each of four draws moved by a rotated grid, in sub-pixels: 16 samples of a pixel, eight
 # different columns and eight different rows, so that edges along an axis keep eight steps.
@@ -32,20 +33,51 @@ _SPLIT = 2
 _SHIFTS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 MATTE_SAMPLES = _SPLIT * _SPLIT * len(_SHIFTS)
 
+# Blender reads back whole numbers of one channel only
+_PLAIN = ("RGBA32F", "R32UI")
+_DETAILED = (*_PLAIN, "RGBA32F", "RGBA32F", "RGBA32F")     # forward and backward motion with u and v; rest with material
+_NOTHING = {"RGBA32F": ("FLOAT", (0.0, 0.0, 0.0, 0.0)), "R32UI": ("UINT", (0,))}
+_NO_SURFACE = ("FLOAT", (0.0, 0.0, 0.0, np.inf))
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the points seen in a frame are in a neighbouring one, top row first: ``step`` (H, W, 2) float32 pixels, x
+    right, y down; ``depth`` (H, W) float32 metres there; ``valid`` (H, W) bool: known there. 0 where not valid."""
+
+    step: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """``material`` (H, W) uint32, 0 without one; ``forward`` and ``backward`` motion; ``rest`` (H, W, 3) metres and ``uv``
+    (H, W, 2) float32, NaN where unknown, 0 where nothing is."""
+
+    material: NDArray[np.uint32]
+    forward: Motion
+    backward: Motion
+    rest: NDArray[np.float32]
+    uv: NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Surface:
     """What the camera sees first, top row first: ``depth`` (H, W) float32 metres along z, +inf where nothing is;
-    ``normal`` (H, W, 3) float32, OpenCV camera axes, 0 where nothing is; ``id`` (H, W) uint32, 0 where nothing is."""
+    ``normal`` (H, W, 3) float32, OpenCV camera axes, 0 where nothing is; ``id`` (H, W) uint32, 0 where nothing is.
+    ``detail`` is there where it was asked for."""
 
     depth: NDArray[np.float32]
     normal: NDArray[np.float32]
     id: NDArray[np.uint32]
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True)
 class _Draw:
-    batch: gpu.types.GPUBatch
+    parts: list[Part]
+    deforming: bool
     runs: dict[int, tuple[int, int]]     # actor -> (first instance, how many)
 
 
@@ -53,193 +85,173 @@ class _Targets:
     """A frame buffer with its textures: the frame buffer itself does not keep them alive."""
 
     def __init__(self, size: Size, formats: tuple[str, ...]) -> None:
+        self.size, self._formats = size, formats
         self._depth = _texture(size, "DEPTH_COMPONENT32F")
         self._colours = [_texture(size, kind) for kind in formats]
         self.frame = gpu.types.GPUFrameBuffer(depth_slot=self._depth, color_slots=self._colours)
 
-    def clear(self, values: tuple[tuple[str, tuple[float, ...]], ...]) -> None:
-        """Clear each colour texture with its (format, value), and depth to the far plane; the frame buffer is bound."""
-        for texture, (kind, value) in zip(self._colours, values, strict=True):
-            texture.clear(format=kind, value=value)
+    def clear(self) -> None:
+        """Nothing anywhere, at an infinite depth; the frame buffer is bound."""
+        for place, (texture, kind) in enumerate(zip(self._colours, self._formats, strict=True)):
+            form, value = _NO_SURFACE if place == 0 and kind == "RGBA32F" else _NOTHING[kind]
+            texture.clear(format=form, value=value)
         self.frame.clear(depth=1.0)
+
+    def read(self, slot: int) -> NDArray[Any]:
+        """One colour texture, (H, W, channels), bottom row first as OpenGL has it."""
+        kind = self._formats[slot]
+        whole = kind == "R32UI"
+        count = 1 if whole else 4
+        pixels = self.frame.read_color(0, 0, self.size.width, self.size.height, count, slot, "UINT" if whole else "FLOAT")
+        return np.array(pixels, np.uint32 if whole else np.float32).reshape(self.size.height, self.size.width, count)
 
 
 class Rasteriser:
-    """Draws one frame after the other at one size. It lives inside one render() call, whose GPU context it uses."""
+    """Draws one frame after the other at one size. It lives inside one render() call, whose GPU context it uses.
 
-    def __init__(self, size: Size) -> None:
-        self._size = size
-        self._surface_shader = _shader("gbuffer.frag.glsl", surface=True)
-        self._identity_shader = _shader("identity.frag.glsl", surface=False)
-        self._targets = _Targets(size, ("RGBA32F", "R32UI"))
-        self._fine_size = Size(size.width * _SPLIT, size.height * _SPLIT)
+    ``detailed`` draws what :class:`Detail` holds, too.
+    """
+
+    def __init__(self, size: Size, registry: Registry, *, detailed: bool) -> None:
+        self._size, self._registry, self._detailed = size, registry, detailed
+        self._targets = _Targets(size, _PLAIN)
+        self._detail = _Targets(size, _DETAILED) if detailed else None
         self._fine: _Targets | None = None
-        self._batches: dict[Triangles, gpu.types.GPUBatch] = {}
+        self._images: dict[int, CutoutImage] = {}
+        self._shaders: dict[Variant, gpu.types.GPUShader] = {}
+        self._uploaded: dict[tuple[Mesh, tuple[int, ...], tuple[Mesh, Mesh] | None], list[Part]] = {}
         self._draws: list[_Draw] = []
 
-    def load(self, groups: list[Group], view: CameraView) -> None:
-        """Upload what changed since the last frame, and every instance's matrix and id."""
-        batches = {group.triangles: self._batches.get(group.triangles) or _batch(group.triangles) for group in groups}
-        self._batches = batches
-        self._view = view
-        self._draws = []
-        rows: list[NDArray[np.float32]] = []
-        first = 0
+    def load(self, groups: Iterable[Group], view: CameraView, around: Neighbours) -> None:
+        """Upload what changed since the last frame, and every instance's matrices and id."""
+        self._draws, uploaded, rows, first = [], {}, [], 0
         for group in groups:
-            order = np.argsort(group.actors, kind="stable")
-            rows.append(_instance_texels(group, order, view))
-            runs: dict[int, tuple[int, int]] = {}
-            actors, counts = np.unique(np.asarray(group.actors), return_counts=True)
-            for actor, count in zip(actors.tolist(), counts.tolist(), strict=True):
-                runs[actor] = (first, count)
-                first += count
-            self._draws.append(_Draw(batches[group.triangles], runs))
-        self._instances = _instance_texture(rows)
+            for moves, members in around.split(group):
+                key = (group.mesh, group.materials, moves)
+                uploaded[key] = self._uploaded.get(key) or parts_of(
+                    group.mesh, group.materials, self._registry.looks, moves, detailed=self._detailed)
+                members = sorted(members, key=lambda member: group.actors[member.index])
+                rows.append(_instance_texels(group, members, view, around))
+                runs: dict[int, tuple[int, int]] = {}
+                for member in members:
+                    actor = group.actors[member.index]
+                    begin, count = runs.get(actor, (first, 0))
+                    runs[actor] = (begin, count + 1)
+                    first += 1
+                self._draws.append(_Draw(uploaded[key], moves is not None, runs))
+        self._uploaded = uploaded
+        self._instances = instance_texture(rows)
+        self._camera = _uniforms(view, self._size)
 
-    def surface(self, actors: Collection[int]) -> Surface:
+    def surface(self, actors: Collection[int], *, detailed: bool = False) -> Surface:
         """Depth, normal and id of the instances that belong to ``actors`` (the environment has its own index)."""
-        width, height = self._size.width, self._size.height
-        frame = self._targets.frame
-        with frame.bind():
-            self._targets.clear((("FLOAT", (0.0, 0.0, 0.0, np.inf)), ("UINT", (0,))))
-            self._draw(self._surface_shader, _projection(self._view, 0.0, 0.0), actors)
-            colour = np.array(frame.read_color(0, 0, width, height, 4, 0, "FLOAT"), np.float32)[::-1]
-            identity = np.array(frame.read_color(0, 0, width, height, 1, 1, "UINT"), np.uint32)[::-1]
+        targets = self._detail if detailed else self._targets
+        assert targets is not None, "the rasteriser was not made for details"
+        with targets.frame.bind():
+            targets.clear()
+            self._draw(actors, surface=True, motion=detailed)
+            colour, name = targets.read(0)[::-1], targets.read(1)[::-1, :, 0]
+            detail = _detail(*(targets.read(slot)[::-1] for slot in (2, 3, 4))) if detailed else None
         return Surface(np.ascontiguousarray(colour[..., 3]), np.ascontiguousarray(colour[..., :3]),
-                       np.ascontiguousarray(identity.reshape(height, width)))
+                       np.ascontiguousarray(name), detail)
 
-    def coverage(self, actors: Collection[int], actor_of_id: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-        """Antialiased visible coverage of actors 0 .. ``count`` - 1: (count, H, W) float32 in [0, 1].
+    def coverage(self, actors: Collection[int], actor_of_id: NDArray[np.int32],
+                 count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Antialiased visible coverage of actors 0 .. ``count`` - 1, (count, H, W), and of everything, (H, W), float32 in
+        [0, 1].
 
         ``actors`` are drawn (they hide each other); ``actor_of_id`` maps an id to its actor.
         """
-        fine = self._fine_size
-        self._fine = self._fine or _Targets(fine, ("R32UI",))
-        hits = np.zeros((count, self._size.height, self._size.width), np.uint8)
+        self._fine = self._fine or _Targets(Size(self._size.width * _SPLIT, self._size.height * _SPLIT), ("R32UI",))
+        fine = self._fine.size
+        hits = np.zeros((count + 1, self._size.height, self._size.width), np.uint8)
         for x, y in _SHIFTS:
             with self._fine.frame.bind():
-                self._fine.clear((("UINT", (0,)),))
-                self._draw(self._identity_shader, _projection(self._view, 2.0 * x / fine.width, 2.0 * y / fine.height),
-                           actors)
-                identity = np.array(self._fine.frame.read_color(0, 0, fine.width, fine.height, 1, 0, "UINT"), np.uint32)
-            owner = actor_of_id[identity.reshape(fine.height, fine.width)[::-1]]
-            for actor in range(count):
-                hit = (owner == actor).view(np.uint8)
+                self._fine.clear()
+                self._draw(actors, offset=(2.0 * x / fine.width, 2.0 * y / fine.height))
+                identity = self._fine.read(0)[::-1, :, 0]
+            owner = actor_of_id[identity] if count else identity
+            for index, hit in enumerate((*(owner == actor for actor in range(count)), identity > 0)):
                 for i in range(_SPLIT * _SPLIT):
-                    hits[actor] += hit[i // _SPLIT::_SPLIT, i % _SPLIT::_SPLIT]
-        return hits / np.float32(MATTE_SAMPLES)
+                    hits[index] += hit.view(np.uint8)[i // _SPLIT::_SPLIT, i % _SPLIT::_SPLIT]
+        covered = hits / np.float32(MATTE_SAMPLES)
+        return covered[:count], covered[count]
 
-    def _draw(self, shader: gpu.types.GPUShader, projection: Matrix, actors: Collection[int]) -> None:
+    def _draw(self, actors: Collection[int], *, surface: bool = False, motion: bool = False,
+              offset: tuple[float, float] = (0.0, 0.0)) -> None:
         # never trust what the context holds
         gpu.state.blend_set("NONE")
         gpu.state.face_culling_set("NONE")
         gpu.state.depth_test_set("LESS_EQUAL")
         gpu.state.depth_mask_set(True)
         gpu.state.color_mask_set(True, True, True, True)
-        shader.bind()
-        shader.uniform_float("projection", projection)
-        shader.uniform_float("inverse_far", 1.0 / self._view.far)
-        shader.uniform_sampler("instances", self._instances)
         for draw in self._draws:
-            for actor, (first, count) in draw.runs.items():
-                if actor in actors:
+            wanted = [run for actor, run in draw.runs.items() if actor in actors]
+            for part in draw.parts if wanted else ():
+                shader = self._bound(Variant(surface, motion, draw.deforming and motion, part.cutout is not None), offset)
+                if part.cutout is not None:
+                    self._image(part.cutout).bind(shader)
+                for first, count in wanted:
                     shader.uniform_int("first", first)
-                    draw.batch.draw_instanced(shader, instance_start=0, instance_count=count)
+                    part.batch.draw_instanced(shader, instance_start=0, instance_count=count)
         gpu.state.depth_test_set("NONE")
         gpu.state.depth_mask_set(False)
 
+    def _image(self, material: int) -> CutoutImage:
+        if material not in self._images:
+            look = self._registry.looks[material]
+            assert isinstance(look, Cutout), "only cut-outs have images"
+            self._images[material] = CutoutImage(look)
+        return self._images[material]
 
-def ensure_gpu() -> None:
-    """Make a GPU context where there is no window. Raises GPU_MISSING."""
-    if not bpy.app.background:
-        return
-    missing = LucidError("GPU_MISSING", "no graphics context can be made here",
-                         "install a graphics driver; Mesa's software driver will do (libegl1, libgl1-mesa-dri)")
-    if sys.platform == "linux" and bpy.context.preferences.system.gpu_backend == "OPENGL" and not _egl_starts():
-        raise missing
-    try:
-        gpu.init()
-    except SystemError as error:
-        raise missing from error
-
-
-def _egl_starts() -> bool:
-    """Whether EGL works here, with a display or without one. Blender 5.2 dies of a segmentation fault where it does not,
-    so it is asked first."""
-    try:
-        egl = ctypes.CDLL("libEGL.so.1")
-    except OSError:
-        return False
-    egl.eglGetPlatformDisplay.restype = ctypes.c_void_p
-    egl.eglGetPlatformDisplay.argtypes = [ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p]
-    egl.eglGetDisplay.restype = ctypes.c_void_p
-    egl.eglGetDisplay.argtypes = [ctypes.c_void_p]
-    egl.eglInitialize.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    displays = (egl.eglGetPlatformDisplay(_EGL_PLATFORM_SURFACELESS, None, None), egl.eglGetDisplay(None))
-    return any(display and egl.eglInitialize(display, None, None) for display in displays)
-
-
-def _shader(fragment: str, *, surface: bool) -> gpu.types.GPUShader:
-    info = gpu.types.GPUShaderCreateInfo()
-    info.vertex_in(0, "VEC3", "position")
-    info.vertex_in(1, "VEC3", "normal")
-    info.sampler(0, "FLOAT_2D", "instances")
-    info.push_constant("MAT4", "projection")
-    info.push_constant("FLOAT", "inverse_far")
-    info.push_constant("INT", "first")
-    info.define("TEXELS_WIDE", str(_TEXELS_WIDE))
-    between = gpu.types.GPUStageInterfaceInfo("lucid_surface" if surface else "lucid_identity")
-    between.smooth("VEC3", "out_normal")
-    between.smooth("FLOAT", "out_distance")
-    between.flat("FLOAT", "out_handedness")
-    between.flat("UINT", "out_id")
-    info.vertex_out(between)
-    if surface:
-        info.fragment_out(0, "VEC4", "surface")
-    info.fragment_out(1 if surface else 0, "UINT", "id")
-    info.depth_write("ANY")
-    info.vertex_source((SHADERS / "instances.vert.glsl").read_text(encoding="utf-8"))
-    info.fragment_source((SHADERS / fragment).read_text(encoding="utf-8"))
-    return gpu.shader.create_from_info(info)
+    def _bound(self, variant: Variant, offset: tuple[float, float]) -> gpu.types.GPUShader:
+        shader = self._shaders.get(variant)
+        if shader is None:
+            shader = self._shaders[variant] = shader_of(variant)
+        shader.bind()
+        shader.uniform_block("frame", self._camera)
+        shader.uniform_sampler("instances", self._instances)
+        shader.uniform_float("offset", offset)
+        return shader
 
 
 def _texture(size: Size, kind: str) -> gpu.types.GPUTexture:
     return gpu.types.GPUTexture((size.width, size.height), format=kind)
 
 
-def _batch(triangles: Triangles) -> gpu.types.GPUBatch:
-    layout = gpu.types.GPUVertFormat()
-    for name in ("position", "normal"):
-        layout.attr_add(id=name, comp_type="F32", len=3, fetch_mode="FLOAT")
-    buffer = gpu.types.GPUVertBuf(format=layout, len=len(triangles.position))
-    buffer.attr_fill("position", triangles.position)
-    buffer.attr_fill("normal", triangles.normal)
-    return gpu.types.GPUBatch(type="TRIS", buf=buffer)
+def _detail(forward: NDArray[np.float32], backward: NDArray[np.float32], rest: NDArray[np.float32]) -> Detail:
+    return Detail(np.rint(rest[..., 3]).astype(np.uint32), _motion(forward), _motion(backward), rest[..., :3],
+                  np.stack([forward[..., 3], backward[..., 3]], axis=-1))
 
 
-def _instance_texels(group: Group, order: NDArray[np.intp], view: CameraView) -> NDArray[np.float32]:
-    """(N, 4, 4): rows of camera_from_object, multiplied in float64 so that far from the world's origin nothing is lost,
-    then the id in two halves."""
-    matrices = np.matmul(view.camera_from_world, np.stack(group.matrices)[order])
-    ids = np.asarray(group.ids, np.uint32)[order]
-    texels = np.zeros((len(order), _TEXELS_PER_INSTANCE, 4), np.float32)
-    texels[:, :3] = matrices[:, :3]
-    texels[:, 3, 0] = ids & 0xFFFF
-    texels[:, 3, 1] = ids >> 16
+def _motion(pixels: NDArray[np.float32]) -> Motion:
+    depth = np.ascontiguousarray(pixels[..., 2])
+    return Motion(np.ascontiguousarray(pixels[..., :2]), depth, depth > 0.0)
+
+
+def _instance_texels(group: Group, members: list[Known], view: CameraView, around: Neighbours) -> NDArray[np.float32]:
+    """(N, 10, 4) texels as the vertex shader reads them, multiplied in float64 so that far from the world's origin nothing
+    is lost."""
+    here = np.stack([group.matrices[member.index] for member in members])
+    ids = np.array([group.ids[member.index] for member in members], np.uint32)
+    texels = np.zeros((len(members), TEXELS_PER_INSTANCE, 4), np.float32)
+    texels[:, 0:3] = np.matmul(view.camera_from_world, here)[:, :3]
+    texels[:, 3:6] = np.matmul(_clip_rows(around.next_view), np.stack([member.next_matrix for member in members]))
+    texels[:, 6:9] = np.matmul(_clip_rows(around.previous_view), np.stack([member.previous_matrix for member in members]))
+    texels[:, 9, 0] = ids & 0xFFFF
+    texels[:, 9, 1] = ids >> 16
+    texels[:, 9, 2] = [member.in_next for member in members]
+    texels[:, 9, 3] = [member.in_previous for member in members]
     return texels
 
 
-def _instance_texture(rows: list[NDArray[np.float32]]) -> gpu.types.GPUTexture:
-    texels = np.concatenate([row.reshape(-1, 4) for row in rows]) if rows else np.zeros((1, 4), np.float32)
-    height = -(-len(texels) // _TEXELS_WIDE)
-    padded = np.zeros((height * _TEXELS_WIDE, 4), np.float32)
-    padded[:len(texels)] = texels
-    data = gpu.types.Buffer("FLOAT", padded.size, padded.ravel())
-    return gpu.types.GPUTexture((_TEXELS_WIDE, height), format="RGBA32F", data=data)
+def _clip_rows(view: CameraView) -> NDArray[np.float64]:
+    """(3, 4): clip x, clip y and depth along the camera's z from a point of the world."""
+    clip = view.projection @ view.camera_from_world
+    return np.stack([clip[0], clip[1], -view.camera_from_world[2]])
 
 
-def _projection(view: CameraView, x: float, y: float) -> Matrix:
-    """The camera's projection moved by (x, y) in normalised device coordinates, which holds for both camera types."""
-    moved = np.eye(4)
-    moved[0, 3], moved[1, 3] = x, y
-    return Matrix((moved @ view.projection).tolist())
+def _uniforms(view: CameraView, size: Size) -> gpu.types.GPUUniformBuf:
+    """The struct Frame of the shaders; matrices go by columns."""
+    rest = [size.width / 2.0, -size.height / 2.0, 1.0 / view.far, float(view.orthographic)]
+    return gpu.types.GPUUniformBuf(np.concatenate([view.projection.T.ravel(), rest]).astype(np.float32))

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ...inference.conditioning.depth import measure_range
-from ...inference.shot.images import to_uint8, write_exr, write_png
+from ...inference.shot.images import exr_bytes, png_bytes, to_uint8
 from ...inference.shot.model import (
     ENVIRONMENT,
+    PASSES,
+    DepthRange,
     Frames,
     Kind,
     Layer,
@@ -29,11 +31,11 @@ from ...inference.shot.model import (
     pass_sequence,
 )
 from ...inference.shot.model import Sequence as ImageSequence
-from ...inference.shot.store import write_atomic
-from .gbuffer import FrameSurfaces
-from .geometry import Instances
+from ...inference.shot.store import seal, write_atomic
+from .frames import Flow, FrameScene, FrameSurfaces
+from .instances import Registry
 from .layers import Actor
-from .pose import PoseTrack
+from .pose import PoseReading, PoseTrack
 from .raster import Surface
 
 # samples of inverse depth kept for the shot's range: at most this many over the shot, 4 MB whatever its length
@@ -42,19 +44,25 @@ _FEWEST, _MOST = 64, 4096
 # files are compressed and written beside the drawing of the next frame; zlib, NumPy and fsync let other threads run
 _WRITERS = 4
 _MOST_WAITING = 64
-_AXES = ("X", "Y", "Z")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read of an evaluated frame beside its surfaces."""
+
+    pose: PoseReading
 
 
 class Recorder:
     """Takes frames in order, inside :meth:`writing`; ``track`` measures the poses."""
 
-    def __init__(self, folder: Path, frames: Frames, actors: Sequence[Actor], track: PoseTrack,
-                 instances: Instances) -> None:
-        self._folder, self._frames, self._actors, self._instances = folder, frames, tuple(actors), instances
-        self._track = track
+    def __init__(self, folder: Path, frames: Frames, actors: Sequence[Actor], track: PoseTrack, registry: Registry,
+                 passes: Collection[str]) -> None:
+        self._folder, self._frames, self._actors, self._registry = folder, frames, tuple(actors), registry
+        self._track, self._passes = track, frozenset(passes)
         self._intrinsics: list[NDArray[np.float64]] = []
         self._cameras: list[NDArray[np.float64]] = []
-        self._inverse: list[NDArray[np.float32]] = []
+        self.inverse: list[NDArray[np.float32]] = []
         self._orthographic = False
         self._waiting: list[Future[None]] = []
         self._writers: ThreadPoolExecutor | None = None
@@ -72,40 +80,65 @@ class Recorder:
                     future.cancel()
                 self._waiting.clear()
 
-    def add(self, surfaces: FrameSurfaces, depsgraph: bpy.types.Depsgraph) -> None:
+    def read(self, depsgraph: bpy.types.Depsgraph, scene: FrameScene) -> Readings:
+        """What is needed of the evaluated scene beside its surfaces."""
+        return Readings(self._track.read(depsgraph, scene.view))
+
+    def add(self, surfaces: FrameSurfaces) -> None:
         """Write every image of one frame and remember its camera, poses and a few inverse depths."""
-        self._write_surface("passes/{0}/{0}", surfaces.frame, surfaces.full)
-        self._write("passes/id/id.####.exr", surfaces.frame, {"id": surfaces.full.id})
-        self._write_surface(f"layers/{ENVIRONMENT}/{{0}}", surfaces.frame, surfaces.environment)
+        for name, channels in self._channels(surfaces):
+            self._later(surfaces.frame, pass_sequence(name).pattern, exr_bytes, channels)
+        if surfaces.alpha is not None and "alpha" in self._passes:
+            self._later(surfaces.frame, pass_sequence("alpha").pattern, png_bytes, to_uint8(surfaces.alpha))
+        self._write_layer(Kind.ENVIRONMENT, ENVIRONMENT, surfaces.frame, surfaces.environment)
         for actor, surface, matte in zip(self._actors, surfaces.actors, surfaces.mattes, strict=True):
-            self._write_surface(f"layers/{actor.folder}/{{0}}", surfaces.frame, surface)
-            path = self._folder / frame_path(f"layers/{actor.folder}/matte.####.png", surfaces.frame)
-            self._later(write_png, path, to_uint8(matte))
+            self._write_layer(Kind.ACTOR, actor.folder, surfaces.frame, surface)
+            self._later(surfaces.frame, layer_sequence(Kind.ACTOR, actor.folder, "matte").pattern, png_bytes,
+                        to_uint8(matte))
         self._intrinsics.append(surfaces.view.K)
         self._cameras.append(surfaces.view.world_from_camera)
         self._orthographic |= surfaces.view.orthographic
         budget = min(max(_RANGE_SAMPLES // len(self._frames), _FEWEST), _MOST)
         step = max(surfaces.full.depth.size // budget, 1)
-        self._inverse.append(1.0 / surfaces.full.depth.ravel()[::step])
+        self.inverse.append(1.0 / surfaces.full.depth.ravel()[::step])
         ids = self._ids()
-        self._track.add(surfaces, depsgraph, [np.array(ids[a], np.uint32) for a in range(len(self._actors))])
+        self._track.add(surfaces, surfaces.scene.readings.pose,
+                        [np.array(ids[a], np.uint32) for a in range(len(self._actors))])
 
-    def finish(self, *, name: str, rate: Rate, size: Size, pixel_aspect: float, camera: str, prompt: str,
-               source: Mapping[str, str]) -> Shot:
-        """Write camera.npz and pose.npz and return the shot, not yet sealed. Raises SCENE_EMPTY."""
-        span = measure_range(self._inverse)
+    def _channels(self, surfaces: FrameSurfaces) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+        """The EXR passes that were asked for, each with its channels."""
+        full = surfaces.full
+        made: dict[str, Callable[[], Sequence[NDArray[Any]]]] = {
+            "depth": lambda: [full.depth],
+            "normal": lambda: _planes(full.normal),
+            "normal_world": lambda: _planes(surfaces.world_normal()),
+            "id": lambda: [full.id],
+            "material": lambda: [full.detail.material] if full.detail else [],
+            "flow_forward": lambda: _flow_planes(surfaces.forward),
+            "flow_backward": lambda: _flow_planes(surfaces.backward),
+            "rest": lambda: _planes(full.detail.rest) if full.detail else [],
+            "uv": lambda: _planes(full.detail.uv) if full.detail else [],
+        }
+        for name, planes in made.items():
+            if name in self._passes:
+                yield name, dict(zip(PASSES[name], planes(), strict=True))
+
+    def seal(self, *, name: str, rate: Rate, size: Size, span: DepthRange, pixel_aspect: float, camera: str, prompt: str,
+             source: Mapping[str, str]) -> Shot:
+        """Write camera.npz and pose.npz, then hash everything and write the manifest."""
         self._write_arrays("camera.npz", {"frame": np.array(self._frames.numbers, np.int32),
                                           "K": np.stack(self._intrinsics),
                                           "world_from_camera": np.stack(self._cameras)})
         self._write_arrays("pose.npz", self._track.arrays(self._actors))
         details = dict(source)
         details["projection"] = "orthographic" if self._orthographic else "perspective"
-        if self._instances.notes:
-            details["notes"] = "; ".join(self._instances.notes)
-        passes = tuple(pass_sequence(name) for name in ("depth", "normal", "id"))
-        return Shot(name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
-                    camera=camera, passes=passes, layers=self._layers(), instances=self._instances.names(),
-                    prompt=prompt, source=details)
+        if self._registry.notes:
+            details["notes"] = "; ".join(self._registry.notes)
+        passes = tuple(pass_sequence(name) for name in PASSES if name in self._passes)
+        return seal(self._folder, Shot(
+            name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
+            camera=camera, passes=passes, layers=self._layers(), instances=self._registry.names(),
+            materials={number: name for name, number in self._registry.materials.items()}, prompt=prompt, source=details))
 
     def _layers(self) -> tuple[Layer, ...]:
         ids = self._ids()
@@ -119,22 +152,20 @@ class Recorder:
 
     def _ids(self) -> dict[int, list[int]]:
         ids: dict[int, list[int]] = {index: [] for index in range(len(self._actors))}
-        for number, actor in sorted(self._instances.actors.items()):
+        for number, actor in sorted(self._registry.actors.items()):
             if actor in ids:
                 ids[actor].append(number)
         return ids
 
-    def _write_surface(self, pattern: str, frame: int, surface: Surface) -> None:
-        self._write(pattern.format("depth") + ".####.exr", frame, {"Z": surface.depth})
-        normal = {axis: np.ascontiguousarray(surface.normal[..., i]) for i, axis in enumerate(_AXES)}
-        self._write(pattern.format("normal") + ".####.exr", frame, normal)
+    def _write_layer(self, kind: Kind, folder: str, frame: int, surface: Surface) -> None:
+        for name, planes in (("depth", [surface.depth]), ("normal", _planes(surface.normal))):
+            sequence = layer_sequence(kind, folder, name)
+            self._later(frame, sequence.pattern, exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
 
-    def _write(self, pattern: str, frame: int, channels: Mapping[str, NDArray[Any]]) -> None:
-        self._later(write_exr, self._folder / frame_path(pattern, frame), channels)
-
-    def _later(self, write: Callable[..., None], path: Path, content: Any) -> None:
+    def _later(self, frame: int, pattern: str, encode: Callable[[Any], bytes], content: Any) -> None:
         assert self._writers is not None, "frames are recorded inside writing()"
-        self._waiting.append(self._writers.submit(write, path, content))
+        path = self._folder / frame_path(pattern, frame)
+        self._waiting.append(self._writers.submit(lambda: write_atomic(path, encode(content))))
         self._wait(_MOST_WAITING)
 
     def _wait(self, most: int) -> None:
@@ -146,6 +177,16 @@ class Recorder:
         stream = io.BytesIO()
         np.savez_compressed(stream, **arrays)
         write_atomic(self._folder / name, stream.getvalue())
+
+
+def _planes(values: NDArray[Any]) -> list[NDArray[Any]]:
+    """(H, W, C) as C arrays (H, W)."""
+    return [np.ascontiguousarray(values[..., index]) for index in range(values.shape[-1])]
+
+
+def _flow_planes(flow: Flow | None) -> list[NDArray[Any]]:
+    assert flow is not None, "flow was not drawn"
+    return [*_planes(flow.step), flow.valid.astype(np.float16), flow.visible.astype(np.float16)]
 
 
 def _sequences(kind: Kind, folder: str, names: Sequence[str]) -> tuple[ImageSequence, ...]:

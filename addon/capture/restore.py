@@ -12,6 +12,9 @@ import bpy
 PLAIN_RENDER = {"use_sequencer": False, "use_compositing": False, "use_freestyle": False, "use_multiview": False,
                 "use_border": False, "use_persistent_data": False}
 
+_SIMULATIONS = {"CLOTH", "COLLISION", "DYNAMIC_PAINT", "EXPLODE", "FLUID", "PARTICLE_INSTANCE", "PARTICLE_SYSTEM",
+                "SOFT_BODY"}
+
 
 @contextmanager
 def restored(scene: bpy.types.Scene) -> Iterator[None]:
@@ -29,3 +32,27 @@ def restored(scene: bpy.types.Scene) -> Iterator[None]:
             scene.frame_set(frame, subframe=subframe)
         if scene.camera != camera:
             scene.camera = camera
+
+
+@contextmanager
+def rest_positions(wanted: bool) -> Iterator[None]:
+    """Let Blender keep the rest positions of meshes that may deform.
+
+    Not those of simulations, whose caches this would empty: their rest is where they are when they are first seen.
+    """
+    flagged = [item for item in bpy.data.objects
+               if wanted and item.type == "MESH" and not item.add_rest_position_attribute and not _simulated(item)
+               and (len(item.modifiers) > 0 or item.data.shape_keys is not None)]
+    try:
+        for item in flagged:
+            item.add_rest_position_attribute = True
+        yield
+    finally:
+        for item in flagged:
+            item.add_rest_position_attribute = False
+
+
+def _simulated(item: bpy.types.Object) -> bool:
+    return item.rigid_body is not None or any(
+        modifier.type in _SIMULATIONS or (modifier.type == "NODES" and len(modifier.bakes) > 0)
+        for modifier in item.modifiers)

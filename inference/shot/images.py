@@ -20,12 +20,19 @@ Array = NDArray[Any]
 _EXR_TYPE = {"uint32": 0, "float16": 1, "float32": 2}
 _ZIP_COMPRESSION = 3
 _ZIP_LINES = 16
+_PROBE = 2048           # bytes
+_WORTH_IT = 0.8
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 3: 2, 4: 6}
 
 
 def write_exr(path: Path, channels: Mapping[str, Array]) -> None:
-    """Write a scanline OpenEXR file with ZIP compression (16 lines a block).
+    """Write :func:`exr_bytes` atomically."""
+    write_atomic(path, exr_bytes(channels))
+
+
+def exr_bytes(channels: Mapping[str, Array]) -> bytes:
+    """A scanline OpenEXR file with ZIP compression (16 lines a block).
 
     ``channels`` maps a name to an (H, W) array of uint32, float16 or float32, top row first. Format: "OpenEXR File
     Layout", openexr.com/en/latest/OpenEXRFileLayout.html; channels are stored in alphabetical order.
@@ -55,7 +62,7 @@ def write_exr(path: Path, channels: Mapping[str, Array]) -> None:
     for block in blocks:
         table.append(offset)
         offset += len(block)
-    write_atomic(path, header + struct.pack(f"<{len(table)}Q", *table) + b"".join(blocks))
+    return header + struct.pack(f"<{len(table)}Q", *table) + b"".join(blocks)
 
 
 def read_exr(path: Path) -> dict[str, Array]:
@@ -70,7 +77,12 @@ def read_exr(path: Path) -> dict[str, Array]:
 
 
 def write_png(path: Path, pixels: Array) -> None:
-    """Write (H, W), (H, W, 3) or (H, W, 4) uint8 or uint16 pixels, top row first (PNG specification, W3C)."""
+    """Write :func:`png_bytes` atomically."""
+    write_atomic(path, png_bytes(pixels))
+
+
+def png_bytes(pixels: Array) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 or uint16 pixels, top row first (PNG specification, W3C)."""
     image = pixels[..., None] if pixels.ndim == 2 else pixels
     height, width, count = image.shape
     depth = image.dtype.itemsize * 8
@@ -81,8 +93,8 @@ def write_png(path: Path, pixels: Array) -> None:
     tags[0] = 0
     raw = np.concatenate([tags, filtered], axis=1).tobytes()
     head = struct.pack(">IIBBBBB", width, height, depth, _PNG_COLOUR[count], 0, 0, 0)
-    write_atomic(path, _PNG_SIGNATURE + _png_chunk(b"IHDR", head) + _png_chunk(b"IDAT", zlib.compress(raw, 6))
-                 + _png_chunk(b"IEND", b""))
+    return (_PNG_SIGNATURE + _png_chunk(b"IHDR", head) + _png_chunk(b"IDAT", zlib.compress(raw, 6))
+            + _png_chunk(b"IEND", b""))
 
 
 def read_png(path: Path) -> Array:
@@ -107,11 +119,20 @@ def _bytes(rows: Array) -> NDArray[np.uint8]:
 
 
 def _exr_zip(raw: bytes) -> bytes:
-    """OpenEXR's ZIP: split even and odd bytes, delta-code, deflate; the raw bytes where that is not smaller."""
+    """OpenEXR's ZIP: split even and odd bytes, delta-code, deflate; the raw bytes where that is not smaller.
+
+    Deflating the noisy low bits of floats takes ten times as long as writing them and saves next to nothing, so a few
+    kilobytes of each half are tried first.
+    """
     data = np.frombuffer(raw, np.uint8)
     split = np.concatenate([data[0::2], data[1::2]])
     delta = split.copy()
     delta[1:] = split[1:] - split[:-1] + np.uint8(128)
+    if len(raw) > 4 * _PROBE:
+        quarter = len(raw) // 4
+        probe = np.concatenate([delta[start:start + _PROBE] for start in (quarter, 3 * quarter)])
+        if len(zlib.compress(probe.tobytes(), 1)) > _WORTH_IT * len(probe):
+            return raw
     packed = zlib.compress(delta.tobytes(), 4)
     return packed if len(packed) < len(raw) else raw
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from lucid.addon.capture.geometry import Instances
+from lucid.addon.capture.instances import Registry
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import ENVIRONMENT, Frames, Size
 from lucid.tests.captured import SIZE, add_armature, add_camera, add_cube, add_sphere, captured
@@ -64,10 +64,10 @@ def test_every_instance_has_an_id_of_its_own(empty: bpy.types.Scene, tmp_path: P
 
 
 def test_ids_beyond_what_float32_counts(empty: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def far(instances: Instances, key: tuple[str, str, tuple[int, ...]], actor: int) -> int:
+    def far(instances: Registry, key: tuple[str, str, tuple[int, ...]], actor: int) -> int:
         return instances.numbers.setdefault(key, (1 << 31) + (1 << 24) + 1 + 2 * len(instances.numbers))
 
-    monkeypatch.setattr(Instances, "number", far)
+    monkeypatch.setattr(Registry, "number", far)
     for x in range(4):
         add_cube(f"Cube {x}", at=(2.0 * x - 3.0, 0.0, 0.0))
     _from_above(empty)

@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 import pytest
 from lucid.addon.capture import CaptureSpec, capture_shot, default_size, frame_rate, gbuffer, record
+from lucid.addon.capture.frames import FrameSurfaces
 from lucid.addon.capture.record import Recorder
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Rate, Size
@@ -53,7 +54,7 @@ def test_settings_come_back(empty: bpy.types.Scene, tmp_path: Path) -> None:
 
 
 def _fails_while_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def add(recorder: Recorder, surfaces: gbuffer.FrameSurfaces, depsgraph: bpy.types.Depsgraph) -> None:
+    def add(recorder: Recorder, surfaces: FrameSurfaces) -> None:
         if surfaces.frame == 2:
             raise OSError(28, "No space left on device")
 
@@ -61,11 +62,11 @@ def _fails_while_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _fails_while_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(path: Path, channels: dict[str, Any]) -> None:
+    def write(path: Path, data: bytes) -> None:
         if path.name == "depth.0002.exr":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record, "write_exr", write)
+    monkeypatch.setattr(record, "write_atomic", write)
 
 
 @pytest.mark.parametrize("fails", [_fails_while_drawing, _fails_while_writing])
