@@ -12,9 +12,21 @@ import numpy as np
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
-from ...inference.conditioning.pose import ABSENT, HIDDEN_OTHER, HIDDEN_SELF, JOINTS, OUTSIDE, SEEN
+from ...inference.conditioning.pose import (
+    ABSENT,
+    BODY_COUNT,
+    FACE,
+    HAND_COUNT,
+    HANDS,
+    HIDDEN_OTHER,
+    HIDDEN_SELF,
+    JOINTS,
+    OUTSIDE,
+    POINTS,
+    SEEN,
+)
 from .camera import CameraView
-from .gbuffer import FrameSurfaces
+from .frames import FrameSurfaces
 from .layers import Actor
 from .rigs import FACING, BonePoint, JointMap, joints_of, torso_length
 
@@ -22,31 +34,47 @@ from .rigs import FACING, BonePoint, JointMap, joints_of, torso_length
 # length (hips to shoulders at rest) that surface is taken for the joint's own limb and the joint for seen; a surface
 # further in front is another part of the body. 0.3 of a 0.5 m torso is 15 cm, more than any limb's half thickness.
 SELF_TOLERANCE = 0.3
-# Eyes and ears are on the surface, and only rigs with bones for them have them.
+# Eyes, ears, face and fingers are at the surface, and only rigs with bones for them have them.
 SURFACE_TOLERANCE = 0.1
-_ON_SURFACE = np.array([name[2:] in {"eye", "ear"} for name in JOINTS])
-# A face that looks away from the camera hides nose and eyes: cosine between where it looks and where the camera looks.
+_ON_SURFACE = np.array([name[2:] in {"eye", "ear"} or name not in JOINTS for name in POINTS])
+# A nose that only the head's bone tells lies somewhere in the head, which can be as deep as a toy's torso is long.
+NOSE_TOLERANCE = 1.0
+# A face that looks away from the camera hides all but the ears: cosine between where it looks and where the camera looks.
 AWAY_COSINE = 0.3
-_IN_FACE = np.array([name == "nose" or name[2:] == "eye" for name in JOINTS])
+_IN_FACE = np.array([name == "nose" or name[2:] == "eye" or name in FACE for name in POINTS])
 # other things hide a joint only when they are clearly nearer than the joint, in parts of the joint's depth
 OTHER_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The rig of one actor: ``torso`` is its length at rest in armature units; ``followers`` are the
-    session uids of the rig and of what it carries or deforms."""
+    """The rig of one actor: ``torso`` is its length at rest in armature units, ``thickness`` (128,) how deep each point may
+    lie in the body, in torsos; ``followers`` are the session uids of the rig and of what it carries or deforms."""
 
     actor: int
     rig: bpy.types.Object
     joints: JointMap
     torso: float
+    thickness: NDArray[np.float64]
     followers: frozenset[int]
+
+
+@dataclass(frozen=True)
+class PoseReading:
+    """One frame of all skeletons, read when it is evaluated and kept until it is drawn.
+
+    ``world`` (A, 128, 3) is in metres in the order of POINTS, NaN where absent; ``torso`` (A,) metres; ``away`` (A,) tells
+    whether the face is turned from the camera.
+    """
+
+    world: NDArray[np.float64]
+    torso: NDArray[np.float64]
+    away: NDArray[np.bool_]
 
 
 @dataclass
 class PoseTrack:
-    """What pose.npz will hold; lists grow by one (18, ...) entry per skeleton and frame."""
+    """What pose.npz will hold; lists grow by one (A, 128, ...) entry per frame."""
 
     skeletons: tuple[Skeleton, ...]
     actor_of: Callable[[Any], int]
@@ -55,24 +83,30 @@ class PoseTrack:
     depth: list[NDArray[np.float64]] = field(default_factory=list)
     visibility: list[NDArray[np.uint8]] = field(default_factory=list)
 
-    def add(self, surfaces: FrameSurfaces, depsgraph: bpy.types.Depsgraph, ids: Sequence[NDArray[np.uint32]]) -> None:
-        """Measure one frame; ``ids[a]`` are the instance ids of actor ``a`` so far."""
-        rigs = [(s.rig.evaluated_get(depsgraph), self._placement(depsgraph, s)) for s in self.skeletons]
-        shape = (len(self.skeletons), len(JOINTS))
-        world, visibility = np.full((*shape, 3), np.nan), np.zeros(shape, np.uint8)
+    def read(self, depsgraph: bpy.types.Depsgraph, view: CameraView) -> PoseReading:
+        """What only the evaluated frame can tell; it outlives the next evaluation."""
+        count = len(self.skeletons)
+        reading = PoseReading(np.full((count, len(POINTS), 3), np.nan), np.zeros(count), np.zeros(count, bool))
         for index, skeleton in enumerate(self.skeletons):
-            world[index] = _joint_positions(*rigs[index], skeleton.joints)
-        image, depth = surfaces.view.project(world)
+            rig, matrix = skeleton.rig.evaluated_get(depsgraph), self._placement(depsgraph, skeleton)
+            reading.world[index] = _joint_positions(rig, matrix, skeleton.joints)
+            reading.torso[index] = skeleton.torso * float(np.mean(np.linalg.norm(np.array(matrix)[:3, :3], axis=0)))
+            reading.away[index] = FACING in skeleton.joints and _looks_away(
+                view, *_points(rig, matrix, skeleton.joints[FACING]))
+        return reading
+
+    def add(self, surfaces: FrameSurfaces, reading: PoseReading, ids: Sequence[NDArray[np.uint32]]) -> None:
+        """Measure the drawn frame; ``ids[a]`` are the instance ids of actor ``a`` so far."""
+        visibility = np.zeros(reading.world.shape[:2], np.uint8)
+        image, depth = surfaces.view.project(reading.world)
         for index, skeleton in enumerate(self.skeletons):
-            rig, matrix = rigs[index]
-            torso = skeleton.torso * float(np.mean(np.linalg.norm(np.array(matrix)[:3, :3], axis=0)))
             codes = visibility_of(image[index], depth[index], surfaces, skeleton.actor, ids[skeleton.actor],
-                                  np.where(_ON_SURFACE, SURFACE_TOLERANCE, SELF_TOLERANCE) * torso)
-            if FACING in skeleton.joints and _looks_away(surfaces.view, *_points(rig, matrix, skeleton.joints[FACING])):
+                                  skeleton.thickness * reading.torso[index])
+            if reading.away[index]:
                 codes[_IN_FACE & (codes == SEEN)] = HIDDEN_SELF
             visibility[index] = codes
         for track, values in zip((self.world, self.image, self.depth, self.visibility),
-                                 (world, image, depth, visibility), strict=True):
+                                 (reading.world, image, depth, visibility), strict=True):
             track.append(values)
 
     def _placement(self, depsgraph: bpy.types.Depsgraph, skeleton: Skeleton) -> Matrix:
@@ -89,25 +123,38 @@ class PoseTrack:
         return own.copy()
 
     def arrays(self, actors: Sequence[Actor]) -> dict[str, NDArray[Any]]:
-        """pose.npz: (A,) names, joints (18,), world (A, F, 18, 3) m, image (A, F, 18, 2) px, depth (A, F, 18) m,
-        visibility (A, F, 18) uint8. Absent joints are NaN."""
-        return {"actors": np.array([actors[s.actor].name for s in self.skeletons], np.str_),
-                "joints": np.array(JOINTS, np.str_),
-                "world": np.stack(self.world, axis=1).astype(np.float32),
-                "image": np.stack(self.image, axis=1).astype(np.float32),
-                "depth": np.stack(self.depth, axis=1).astype(np.float32),
-                "visibility": np.stack(self.visibility, axis=1)}
+        """pose.npz: (A,) names; joints (18,), world (A, F, 18, 3) m, image (A, F, 18, 2) px, depth (A, F, 18) m, visibility
+        (A, F, 18) uint8; hands (2, 21) and hands_world (A, F, 2, 21, 3) and so on, left before right; face (68,) and
+        face_world (A, F, 68, 3) and so on. Absent points are NaN."""
+        content = {"actors": np.array([actors[s.actor].name for s in self.skeletons], np.str_),
+                   "joints": np.array(JOINTS, np.str_), "hands": np.array(HANDS, np.str_).reshape(2, HAND_COUNT),
+                   "face": np.array(FACE, np.str_)}
+        for name, frames in (("world", self.world), ("image", self.image), ("depth", self.depth),
+                             ("visibility", self.visibility)):
+            values = np.stack(frames, axis=1)
+            values = values if name == "visibility" else values.astype(np.float32)
+            body, hands, face = np.split(values, (BODY_COUNT, BODY_COUNT + 2 * HAND_COUNT), axis=2)
+            content |= {name: body, f"hands_{name}": hands.reshape(*hands.shape[:2], 2, HAND_COUNT, *hands.shape[3:]),
+                        f"face_{name}": face}
+        return content
 
 
 def skeletons_of(actors: Sequence[Actor]) -> tuple[Skeleton, ...]:
-    """One skeleton for each actor that has an upright figure among its armatures; the fullest one where several do."""
+    """One skeleton for each actor that has a figure among its armatures; the fullest one where several do."""
     found = []
     for index, actor in enumerate(actors):
         mapped = [(rig, joints) for rig in actor.armatures for joints in [joints_of(rig.data)] if joints]
         if mapped:
             rig, joints = max(mapped, key=lambda pair: len(pair[1]))
-            found.append(Skeleton(index, rig, joints, torso_length(rig.data, joints), _followers(rig)))
+            found.append(Skeleton(index, rig, joints, torso_length(rig.data, joints), _thickness(joints), _followers(rig)))
     return tuple(found)
+
+
+def _thickness(joints: JointMap) -> NDArray[np.float64]:
+    thickness = np.where(_ON_SURFACE, SURFACE_TOLERANCE, SELF_TOLERANCE)
+    if any(point.offset[0] or point.offset[2] for point in joints.get("nose", ())):     # it lies beside its bone
+        thickness[POINTS.index("nose")] = NOSE_TOLERANCE
+    return thickness
 
 
 def _followers(rig: bpy.types.Object) -> frozenset[int]:
@@ -140,8 +187,8 @@ def visibility_of(image: NDArray[np.float64], depth: NDArray[np.float64], surfac
 
 
 def _joint_positions(rig: bpy.types.Object, matrix: Matrix, joints: JointMap) -> NDArray[np.float64]:
-    world = np.full((len(JOINTS), 3), np.nan)
-    for index, name in enumerate(JOINTS):
+    world = np.full((len(POINTS), 3), np.nan)
+    for index, name in enumerate(POINTS):
         if name in joints:
             world[index] = np.mean(_points(rig, matrix, joints[name]), axis=0)
     return world

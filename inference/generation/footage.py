@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,8 @@ class Actor:
     """One actor over the shot, padded to the model's frames and size.
 
     ``matte`` (F, H, W) float32 visible coverage; ``depth`` (F, H, W) float32 metres, amodal, +inf where it is not;
-    ``joints`` (F, 18, 2) pixels and ``shown`` (F, 18), or None for an actor without a skeleton.
+    ``joints`` (F, N, 2) pixels and ``shown`` (F, N), or None for an actor without a skeleton; N is 18, or 128 with hands
+    and face.
     """
 
     layer: Layer
@@ -87,10 +90,19 @@ def _skeleton(folder: Path, layer: Layer,
         return None, None
     try:
         with np.load(folder / "pose.npz", allow_pickle=False) as data:
-            image, visibility = data["image"][layer.pose], data["visibility"][layer.pose]
+            image, visibility = (_points(data, name, layer.pose) for name in ("image", "visibility"))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise LucidError("SHOT_INVALID", f"pose.npz has no skeleton for '{layer.name}': {error}",
                          "capture the shot again") from error
     extra = [(0, fit.frames - fit.count), (0, 0)]
     return (np.pad(image, [*extra, (0, 0)], mode="edge").astype(np.float32),
             np.pad(drawn(visibility), extra, mode="edge"))
+
+
+def _points(data: Mapping[str, NDArray[Any]], name: str, person: int) -> NDArray[Any]:
+    """Body, hands and face of one skeleton as (F, N, ...); older shots hold the body alone."""
+    parts = [data[name][person]]
+    if f"hands_{name}" in data:
+        hands = data[f"hands_{name}"][person]
+        parts += [hands.reshape(len(hands), -1, *hands.shape[3:]), data[f"face_{name}"][person]]
+    return np.concatenate(parts, axis=1)

@@ -12,8 +12,21 @@ import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
-from lucid.addon.capture.rigs import FACING, joints_of, rest_point
-from lucid.inference.conditioning.pose import ABSENT, HIDDEN_OTHER, HIDDEN_SELF, JOINTS, OUTSIDE, SEEN
+from lucid.addon.capture.camera import view_of
+from lucid.addon.capture.layers import resolve_actors
+from lucid.addon.capture.pose import PoseTrack, skeletons_of
+from lucid.addon.capture.rigs import FACING, joints_of, pose_source, rest_point
+from lucid.inference.conditioning.pose import (
+    ABSENT,
+    FACE,
+    FINGERS,
+    HANDS,
+    HIDDEN_OTHER,
+    HIDDEN_SELF,
+    JOINTS,
+    OUTSIDE,
+    SEEN,
+)
 from lucid.inference.shot.model import Frames, Size
 from lucid.tests.captured import FIGURE, SIDED, SIZE, add_armature, add_camera, add_cube, add_figure, captured
 
@@ -58,26 +71,43 @@ def test_joints_of_known_and_unknown_rigs(kind: str, empty: bpy.types.Scene) -> 
 
 @pytest.fixture
 def rigify(empty: bpy.types.Scene) -> Iterator[None]:
-    addon_utils.enable("rigify")
+    addon_utils.enable("rigify", default_set=True)
     yield
-    addon_utils.disable("rigify")
+    addon_utils.disable("rigify", default_set=True)
 
 
-def test_the_metarig_that_rigify_makes(rigify: None) -> None:
+def test_the_rigs_that_rigify_makes(rigify: None) -> None:
     bpy.ops.object.armature_human_metarig_add()
     rig = bpy.context.object
     joints = joints_of(rig.data)
-    assert set(joints) == {*JOINTS, FACING}
+    assert {*JOINTS, *HANDS, FACING} <= set(joints) and len({*FACE} & set(joints)) == 39
     spots = {name: rest_point(rig.data, points) for name, points in joints.items()}
     assert spots["nose"][1] < spots["l_eye"][1] < spots["l_ear"][1]
     assert spots["l_eye"][0] > 0.0 > spots["r_eye"][0]
     assert spots["l_ankle"][2] < spots["l_knee"][2] < spots["l_hip"][2] < spots["l_shoulder"][2] < spots["nose"][2]
+    for side, sign in (("l", 1.0), ("r", -1.0)):
+        across = [sign * spots[f"{side}_{name}"][0] for name in ("lid_inner", "lid_top_inner", "lid_top_outer", "lid_outer")]
+        assert across == sorted(across)                      # from the nose outwards, also in the names of iBUG
+        down = [spots[name][2] for name in (f"{side}_brow_3", f"{side}_eye", "bridge_4", "lip_top", "lip_bottom", "chin")]
+        assert down == sorted(down, reverse=True)
+        for finger in FINGERS:
+            reach = [np.linalg.norm(spots[f"{side}_{finger}_{n}"] - spots[f"{side}_hand"]) for n in (1, 2, 3, 4)]
+            assert reach == sorted(reach)
+    bpy.ops.pose.rigify_generate()
+    generated = next(item for item in bpy.data.objects if item.type == "ARMATURE" and item != rig)
+    made = joints_of(generated.data)
+    assert pose_source(generated.data) == pose_source(rig.data) == "rigify"
+    assert set(made) == set(joints)
+    assert all(points[0].bone.startswith(("DEF-", "ORG-eye")) for name, points in made.items())
+    for name, spot in spots.items():
+        np.testing.assert_allclose(rest_point(generated.data, made[name]), spot, atol=1e-4)
 
 
 @pytest.mark.parametrize("animal", ["basic_quadruped", "bird", "cat", "horse", "shark", "wolf"])
 def test_no_pose_for_the_animals_of_rigify(animal: str, rigify: None) -> None:
     getattr(bpy.ops.object, f"armature_{animal}_metarig_add")()
     assert joints_of(bpy.context.object.data) == {}
+    assert pose_source(bpy.context.object.data) == "none"
 
 
 def _fox() -> bpy.types.Object:
@@ -104,6 +134,7 @@ def test_no_pose_for_four_legs_or_no_sides(empty: bpy.types.Scene, tmp_path: Pat
     assert shot.shot.layer("Fox").pose is None
     assert shot.pose["world"].shape == (0, 2, 18, 3)
     assert list(shot.pose["joints"]) == list(JOINTS)
+    assert shot.pose["hands_world"].shape == (0, 2, 2, 21, 3) and shot.pose["face_visibility"].shape == (0, 2, 68)
 
 
 @pytest.mark.parametrize(("lens", "render", "size"), [
@@ -166,10 +197,13 @@ def test_what_hides_a_joint(empty: bpy.types.Scene, tmp_path: Path) -> None:
     assert low.pose["visibility"][0, 0, JOINTS.index("l_ankle")] == OUTSIDE
 
 
+@pytest.mark.parametrize("size", [0.2, 0.8])
 @pytest.mark.parametrize(("turn", "nose"), [(0.0, SEEN), (1.57, SEEN), (3.14, HIDDEN_SELF)])
-def test_a_nose_is_seen_from_the_front_only(turn: float, nose: int, empty: bpy.types.Scene, tmp_path: Path) -> None:
+def test_a_nose_is_seen_from_the_front_only(turn: float, nose: int, size: float, empty: bpy.types.Scene,
+                                            tmp_path: Path) -> None:
+    """Also a nose that is guessed from the head's bone, deep in a toy's large head."""
     rig = add_figure("Figure", *NAMES["rigify metarig"])
-    head = add_cube("Head", at=(0.0, 0.0, 1.65), size=0.2)
+    head = add_cube("Head", at=(0.0, 0.0, 1.65), size=size)
     head.parent = rig
     rig.rotation_euler.z = turn
     add_camera(empty, at=(0.0, -6.0, 1.1), towards=(0.0, 0.0, 1.1))
@@ -207,3 +241,84 @@ def test_a_rig_inside_an_instanced_collection(rig_hidden: bool, empty: bpy.types
     shot = captured(empty, tmp_path, actors=("Hero here",))
     knee = shot.pose["world"][0, 0, JOINTS.index("l_knee")]
     np.testing.assert_allclose(knee, 2.0 * np.array(FIGURE["knee"][0]) + (1.0, 2.0, 0.5), atol=1e-5)
+
+
+def _with_fingers_and_chin() -> bpy.types.Object:
+    """A figure of Rigify's names; its left index finger points at the camera that is in front."""
+    rig = add_figure("Figure", *NAMES["rigify metarig"])
+    bpy.ops.object.mode_set(mode="EDIT")
+    parent = "hand.L"
+    for number in (1, 2, 3):
+        bone = rig.data.edit_bones.new(f"f_index.0{number}.L")
+        bone.head, bone.tail = (0.72, -0.04 * number, 0.93), (0.72, -0.04 * (number + 1), 0.93)
+        bone.parent, parent = rig.data.edit_bones[parent], bone.name
+    chin = rig.data.edit_bones.new("chin")
+    chin.head, chin.tail, chin.parent = (0.0, -0.11, 1.58), (0.0, -0.11, 1.6), rig.data.edit_bones["spine.006"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return rig
+
+
+@pytest.mark.parametrize(("turn", "chin"), [(0.0, SEEN), (3.14159, HIDDEN_SELF)])
+def test_hands_and_face_are_in_the_shot(turn: float, chin: int, empty: bpy.types.Scene, tmp_path: Path) -> None:
+    rig = _with_fingers_and_chin()
+    add_cube("Head", at=(0.0, 0.0, 1.65), size=0.2).parent = rig
+    rig.rotation_euler.z = turn
+    add_camera(empty, at=(0.0, -4.0, 1.3), towards=(0.0, 0.0, 1.3))
+    pose = captured(empty, tmp_path, actors=("Figure",)).pose
+    assert pose["hands"].shape == (2, 21) and list(pose["hands"].ravel()) == list(HANDS)
+    assert list(pose["face"]) == list(FACE)
+    names = [f"l_index_{number}" for number in (1, 2, 3, 4)]
+    left, sign = pose["hands_world"][0, 0, 0], np.cos(turn)
+    for number, name in enumerate(names, 1):
+        np.testing.assert_allclose(left[HANDS.index(name)], (0.72 * sign, -0.04 * number * sign, 0.93), atol=1e-4)
+    np.testing.assert_array_equal(left[0], pose["world"][0, 0, JOINTS.index("l_wrist")])
+    mapped = {"l_hand", *names}
+    codes = dict(zip(HANDS, pose["hands_visibility"][0, 0].ravel().tolist(), strict=True))
+    assert {name for name, code in codes.items() if code == SEEN} == mapped
+    assert {name for name, code in codes.items() if code == ABSENT} == set(HANDS) - mapped
+    assert pose["face_visibility"][0, 0, FACE.index("chin")] == chin
+    assert np.isfinite(pose["face_image"][0, 0]).all(-1).sum() == 1
+    for name, last in (("image", 2), ("world", 3)):
+        assert pose[f"hands_{name}"].shape == (1, 1, 2, 21, last) and pose[f"face_{name}"].shape == (1, 1, 68, last)
+    assert pose["hands_depth"].shape == (1, 1, 2, 21) and pose["face_depth"].shape == (1, 1, 68)
+
+
+def test_a_reading_outlives_the_next_frame(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    """What is read of an evaluated frame stays as it was when the scene moves on."""
+    rig = add_figure("Figure", *NAMES["mixamo"])
+    add_cube("Body", at=(0.0, 0.0, 1.0), size=0.5).parent = rig
+    rig.keyframe_insert("location", frame=1)
+    rig.location.x = 1.0
+    rig.keyframe_insert("location", frame=2)
+    camera = add_camera(empty)
+    track = PoseTrack(skeletons_of(resolve_actors(empty, ("Figure",))), lambda instance: 0)
+    empty.frame_set(1)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    reading = track.read(depsgraph, view_of(camera.evaluated_get(depsgraph), depsgraph, SIZE))
+    before = reading.world.copy()
+    empty.frame_set(2)
+    later = track.read(depsgraph, view_of(camera.evaluated_get(depsgraph), depsgraph, SIZE))
+    np.testing.assert_array_equal(reading.world, before)
+    np.testing.assert_allclose((later.world - before)[..., 0][np.isfinite(before[..., 0])], 1.0, atol=1e-5)
+
+
+def test_several_actors_with_several_rigs_each(empty: bpy.types.Scene, tmp_path: Path) -> None:
+    """Each actor has the skeleton of its own fullest figure, wherever the others stand; a prop has none."""
+    for name, kind, x in (("Anna", "mixamo", -1.0), ("Bert", "rigify metarig", 1.0)):
+        collection = bpy.data.collections.new(name)
+        empty.collection.children.link(collection)
+        rig = add_figure(f"{name}'s rig", *NAMES[kind])
+        body = add_cube(f"{name}'s body", at=(0.0, 0.0, 1.0), size=0.4)
+        prop = add_armature(f"{name}'s bag", {"Handle": ((0.0, 0.0, 0.0), (0.0, 0.0, 0.3), None)})
+        rig.location.x, body.parent = x, rig
+        for item in (prop, rig, body):
+            empty.collection.objects.unlink(item)
+            collection.objects.link(item)
+    add_cube("Box", at=(0.0, 2.0, 0.5))
+    add_camera(empty, at=(0.0, -7.0, 1.2), towards=(0.0, 0.0, 1.0))
+    shot = captured(empty, tmp_path, actors=("Bert", "Box", "Anna"))
+    assert [shot.shot.layer(name).pose for name in ("Bert", "Box", "Anna")] == [0, None, 1]
+    assert list(shot.pose["actors"]) == ["Bert", "Anna"]
+    neck = JOINTS.index("neck")
+    np.testing.assert_allclose(shot.pose["world"][:, 0, neck], [(1.0, 0.0, 1.45), (-1.0, 0.0, 1.45)], atol=1e-5)
+    assert (shot.pose["visibility"][:, 0, neck] == SEEN).all()
