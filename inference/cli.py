@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's verbs: generate, run-take, inspect, contact-sheet, doctor."""
+"""The worker's verbs: generate, run-take, inspect, camera, contact-sheet, doctor."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .console import EXIT_ERROR, Parser, add_take_flags, run_verb, say, take_request
+import numpy as np
+
+from .conditioning.camera import check_perspective, pluecker, realestate10k
+from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, run_verb, say, take_request
 from .errors import LucidError
 from .shot.manifest import shot_to_json
 from .shot.model import Shot
-from .shot.store import open_shot
+from .shot.store import open_shot, write_atomic
 from .shot.takes import State, Take, get_take, list_takes, new_take
 
 
@@ -38,6 +43,13 @@ def _parser() -> Parser:
     run_take.add_argument("take", type=int, metavar="N")
     inspect = _verb(verbs, "inspect", _inspect, "check every hash of a shot and say what it holds")
     inspect.add_argument("--json", action="store_true", help="the whole manifest and the takes as JSON")
+    camera = _verb(verbs, "camera", _camera, "the camera's path as camera-conditioned models read it, or in words")
+    camera.add_argument("--format", choices=("re10k", "pluecker", "words"), required=True,
+                        help="RealEstate10K's text, rays as .npz, or the move in words")
+    camera.add_argument("--unit", type=float, default=1.0, metavar="M", help="metres per unit of the model (default 1)")
+    camera.add_argument("--reader", type=parse_size, default=None, metavar="WxH",
+                        help="the size that the text's reader takes every clip for, 1280x720 for most")
+    camera.add_argument("--out", type=Path, required=True, metavar="FILE")
     sheet = _verb(verbs, "contact-sheet", _contact_sheet, "a picture of controls, layers and final side by side")
     sheet.add_argument("--take", type=int, required=True, metavar="N")
     sheet.add_argument("--out", type=Path, required=True, metavar="PNG")
@@ -114,6 +126,31 @@ def _describe(shot: Shot) -> list[str]:
         posed = ", posed" if layer.pose is not None else ""
         lines.append(f"layer {layer.name}" + (f" ({names})" if names else "") + posed)
     return [*lines, f"{len(shot.files)} files, every hash right"]
+
+
+def _camera(arguments: argparse.Namespace) -> int:
+    shot = open_shot(arguments.shot)
+    if not 0.0 < arguments.unit < math.inf:
+        raise LucidError("USAGE", f"--unit {arguments.unit:g} is not a length", "write how many metres one unit stands for")
+    write_atomic(arguments.out, _camera_file(arguments, shot))
+    say(str(arguments.out))
+    return 0
+
+
+def _camera_file(arguments: argparse.Namespace, shot: Shot) -> bytes:
+    if arguments.format == "words":
+        if not shot.camera_words:
+            raise LucidError("CAMERA_WORDS", f"the shot '{shot.name}' says nothing of its camera", "capture the shot again")
+        return (shot.camera_words + "\n").encode()
+    check_perspective(shot)
+    with np.load(arguments.shot / "camera.npz") as data:
+        frame, K, poses = data["frame"], data["K"], data["world_from_camera"]
+    if arguments.format == "re10k":
+        return realestate10k(K, poses, shot.size, shot.rate.fps / shot.frames.step, title=shot.name, unit=arguments.unit,
+                             reader=arguments.reader).encode()
+    stream = io.BytesIO()
+    np.savez_compressed(stream, frame=frame, rays=pluecker(K, poses, shot.size, unit=arguments.unit))
+    return stream.getvalue()
 
 
 def _contact_sheet(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from ..addon.capture import Progress, capture_shot
+from ..addon.capture import CaptureSpec, Progress, capture_sequence
 from ..addon.shots import blend_name, capture_spec, free_shot_folder, has_camera, output_folder
 from ..addon.timeline import blend_path, source_scene
 from ..inference.errors import LucidError
@@ -17,23 +17,18 @@ from ..inference.errors import LucidError
 _BUDGET = 0.08      # seconds of capturing between two looks at the events
 
 
-class LUCID_OT_capture(bpy.types.Operator):
-    """Write what the camera sees, exactly, frame by frame: depth, normals, ids, mattes, poses. Esc stops it"""
+class CaptureOperator:
+    """Drives a capture in small steps; whoever inherits says which shots (`_shots`)."""
 
-    bl_idname = "lucid.capture"
-    bl_label = "Capture"
     bl_options = {"REGISTER", "UNDO"}   # the shot's path is kept in the scene
 
     _steps: Iterator[Progress] | None = None
     _timer: bpy.types.Timer | None = None
-    _target: Path
+    _targets: list[Path]
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = source_scene(context.scene)
-        if not has_camera(scene):
-            cls.poll_message_set("The scene has no camera: add one, or choose one in the Lucid panel")
-            return False
         if scene.lucid.output.startswith("//") and not bpy.data.filepath:
             cls.poll_message_set("Save the .blend first, or choose a folder for the shots")
             return False
@@ -93,18 +88,40 @@ class LUCID_OT_capture(bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context) -> Iterator[Progress]:
         scene = source_scene(context.scene)
-        self._target = free_shot_folder(output_folder(scene), blend_name())
-        return capture_shot(scene, capture_spec(scene), self._target)
+        shots = self._shots(scene)
+        self._targets = [target for _spec, target in shots]
+        return capture_sequence(scene, shots)
+
+    def _shots(self, scene: bpy.types.Scene) -> list[tuple[CaptureSpec, Path]]:
+        raise NotImplementedError
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
-        source_scene(context.scene).lucid.shot = blend_path(self._target) + "/"
-        self.report({"INFO"}, f"Captured {self._target.name}")
+        """The first shot becomes the active one."""
+        source_scene(context.scene).lucid.shot = blend_path(self._targets[0]) + "/"
+        self.report({"INFO"}, f"Captured {', '.join(target.name for target in self._targets)}")
         return {"FINISHED"}
 
     def _clear(self, context: bpy.types.Context) -> None:
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
         context.workspace.status_text_set(None)
+
+
+class LUCID_OT_capture(CaptureOperator, bpy.types.Operator):
+    """Write what the camera sees, exactly, frame by frame: depth, normals, ids, mattes, poses. Esc stops it"""
+
+    bl_idname = "lucid.capture"
+    bl_label = "Capture"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not has_camera(source_scene(context.scene)):
+            cls.poll_message_set("The scene has no camera: add one, or choose one in the Lucid panel")
+            return False
+        return super().poll(context)
+
+    def _shots(self, scene: bpy.types.Scene) -> list[tuple[CaptureSpec, Path]]:
+        return [(capture_spec(scene), free_shot_folder(output_folder(scene), blend_name()))]
 
 
 register, unregister = bpy.utils.register_classes_factory((LUCID_OT_capture,))

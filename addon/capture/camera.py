@@ -56,7 +56,7 @@ def camera_at(scene: bpy.types.Scene, frame: int, chosen: bpy.types.Object | Non
     """The camera for ``frame``: the chosen one, else the one bound by the last marker so far, else the scene's."""
     if chosen is not None:
         return chosen
-    bound = [marker for marker in scene.timeline_markers if marker.camera is not None]
+    bound = [marker for marker in scene.timeline_markers if marker.camera is not None and not marker.camera.hide_render]
     if not bound:
         return scene.camera
     # as Blender: before the first bound marker, the first one holds

@@ -23,6 +23,7 @@ USAGE = """usage: python3 scripts/lucid.py VERB [...]
   generate  S.lucid [--prompt T] [--layer-prompt NAME=T]... [--seed N] [--steps N] [--weights mini|PATH|REPO]
   import    S.lucid --take N --blend IN --out OUT
   inspect   S.lucid
+  camera    S.lucid --format re10k|pluecker|words --out FILE      the camera's path for other models
   test      every ring of tests that this machine can run   [--rings pure,bpy,blender] [pytest arguments]
   setup     make the environments now   [--tests]
   doctor    what is found on this machine, and what to do about each gap
@@ -31,7 +32,7 @@ VERB --help says more about one. Environments are kept below LUCID_HOME (now {ho
 Set BLENDER_BIN to use your own Blender 5.2, LUCID_WORKER_PYTHON to use your own worker environment.
 """
 IN_BLENDER = ("capture", "import", "run")
-IN_WORKER = ("generate", "inspect", "contact-sheet")
+IN_WORKER = ("generate", "inspect", "camera", "contact-sheet")
 
 
 def run(argv: Sequence[str]) -> int:
