@@ -103,7 +103,7 @@ def test_everything_with_a_surface_is_drawn(empty: bpy.types.Scene, tmp_path: Pa
     assert set(np.unique(names)) == {"", "Text", "Ring", "Blob", "Nurbs", "Keyed"}
     columns = np.flatnonzero((names == "Keyed").any(0))
     assert abs((columns[-1] - columns[0] + 1) * 10.0 / SIZE.width - 2.0) < 0.15
-    assert "'Hair' holds hair curves" in shot.shot.source["notes"]
+    assert "'Hair' goes through Cycles: hair curves" in shot.shot.source["notes"]
 
 
 def test_render_visibility_and_render_subdivision_count(empty: bpy.types.Scene, tmp_path: Path) -> None:
