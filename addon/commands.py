@@ -7,23 +7,36 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..inference.console import Parser, add_take_flags, parse_frames, parse_size, run_verb, say, take_request
+from ..inference.console import (
+    EXIT_ERROR,
+    Parser,
+    add_take_flags,
+    parse_frames,
+    parse_size,
+    run_verb,
+    say,
+    take_request,
+)
 from ..inference.errors import LucidError
 from ..inference.shot.model import ENVIRONMENT
 from ..inference.shot.takes import State
 from . import worker
-from .capture import CaptureSpec, capture_shot, default_size
+from .capture import CaptureSpec, capture_sequence, default_size
+from .capture.preflight import check_shot
+from .capture.sequence import planned, shots_of
+from .capture.show import PASS_TEXTS
 from .session import Job
 from .shots import blend_name, capture_spec, free_shot_folder, has_camera
 from .staging import frame_camera, play_action
 from .timeline import import_take, source_scene
 
-_WORKER_VERBS = ("generate", "inspect")
+_WORKER_VERBS = ("generate", "inspect", "camera")
 _MAGIC = (b"BLENDER", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")     # plain, zstd, gzip
 
 
@@ -58,12 +71,15 @@ def _interruptible() -> Iterator[None]:
 
 def _parser() -> Parser:
     parser = Parser(prog="lucid", description="Direct a video model with a Blender scene.",
-                    epilog="generate and inspect are the worker's own: lucid generate --help")
+                    epilog="generate, inspect and camera are the worker's own: lucid generate --help")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
     capture = _verb(verbs, "capture", _capture, "write a shot from a scene")
     _add_capture_flags(capture)
     capture.add_argument("--prompt", default=None, metavar="T", help="what the shot shows, kept in the shot")
-    capture.add_argument("--out", type=Path, required=True, metavar="S.lucid")
+    capture.add_argument("--all-shots", action="store_true",
+                         help="cut the range at the markers that bind cameras; --out is then the folder for NAME.lucid of each")
+    capture.add_argument("--check", action="store_true", help="only say what may go wrong; nothing is written")
+    capture.add_argument("--out", type=Path, default=None, metavar="S.lucid", help="needed unless --check is given")
     run = _verb(verbs, "run", _run, "capture, generate and import: the whole loop")
     _add_capture_flags(run)
     add_take_flags(run)
@@ -88,6 +104,9 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=parse_frames, default=None, metavar="A:B[:STEP]")
     parser.add_argument("--size", type=parse_size, default=None, metavar="WxH")
     parser.add_argument("--actors", default=None, metavar="A,B", help="objects or collections, each a layer of its own")
+    parser.add_argument("--passes", default=None, metavar="P,P",
+                        help=f"default: what the file's Lucid panel has; or some of {','.join(PASS_TEXTS)}")
+    parser.add_argument("--samples", type=int, default=None, metavar="N", help="Cycles samples of beauty and shadow")
     parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
                         help="let this action play; BLEND itself stays as it is; repeatable")
     parser.add_argument("--frame-camera", default=None, metavar="ACTOR",
@@ -96,10 +115,35 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _capture(arguments: argparse.Namespace) -> int:
+    if arguments.all_shots and (arguments.camera or arguments.frame_camera):
+        raise LucidError("USAGE", "--all-shots takes its cameras from the markers", "leave out --camera and --frame-camera")
+    if arguments.out is None and not arguments.check:
+        raise LucidError("USAGE", "where to write the shot is missing", "write --out NAME.lucid, or --check to write nothing")
     _open_blend(arguments.blend)
-    _capture_to(_spec(arguments), arguments.out)
-    say(f"shot: {arguments.out}")
+    spec = _spec(arguments)
+    if arguments.check:
+        return _check(spec, all_shots=arguments.all_shots)
+    if not arguments.all_shots:
+        shots = [(spec, arguments.out)]
+    else:
+        shots = planned(source_scene(bpy.context.scene), spec, arguments.out)
+    _capture_all(shots)
+    for _shot, target in shots:
+        say(f"shot: {target}")
     return 0
+
+
+def _check(spec: CaptureSpec, *, all_shots: bool) -> int:
+    """One line for each finding; the exit status tells whether a capture would fail."""
+    scene = source_scene(bpy.context.scene)
+    specs = [spec] if not all_shots else [replace(spec, frames=frames, camera=camera)
+                                          for _name, frames, camera in shots_of(scene, spec.frames)]
+    findings = dict.fromkeys(finding for one in specs for finding in check_shot(scene, one))
+    for finding in findings:
+        say(f"lucid: {finding}")
+    if not findings:
+        say("lucid: no problems found")
+    return EXIT_ERROR if any(finding.severity == "error" for finding in findings) else 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -108,7 +152,7 @@ def _run(arguments: argparse.Namespace) -> int:
     spec = _spec(arguments)
     request = take_request(arguments, spec.prompt, (ENVIRONMENT, *spec.actors))
     target = free_shot_folder(arguments.out, blend_name())
-    _capture_to(spec, target)
+    _capture_all([(spec, target)])
     number = _generate(target, Job(target, request))
     out = target.with_suffix(".blend")
     _import_and_save(target, number, out)
@@ -159,13 +203,21 @@ def _spec(arguments: argparse.Namespace) -> CaptureSpec:
         raise LucidError("CAMERA_MISSING", f"the scene '{scene.name}' has no camera",
                          "write --frame-camera ACTOR to look at something from the front, or add a camera to the file")
     if arguments.actors is not None:
-        actors = tuple(name.strip() for name in arguments.actors.split(",") if name.strip())
-    return capture_spec(scene, frames=frames, size=size, camera=camera, actors=actors, prompt=arguments.prompt)
+        actors = _names(arguments.actors)
+    passes = None if arguments.passes is None else _names(arguments.passes)
+    if arguments.samples is not None and arguments.samples < 1:
+        raise LucidError("USAGE", f"--samples {arguments.samples} is not 1 or more", "write --samples 16")
+    return capture_spec(scene, frames=frames, size=size, camera=camera, actors=actors, prompt=arguments.prompt,
+                        passes=passes, samples=arguments.samples)
 
 
-def _capture_to(spec: CaptureSpec, target: Path) -> None:
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _capture_all(shots: Sequence[tuple[CaptureSpec, Path]]) -> None:
     said = ""
-    for step in capture_shot(source_scene(bpy.context.scene), spec, target):
+    for step in capture_sequence(source_scene(bpy.context.scene), shots):
         if step.text != said:
             say(f"  capture {step.done}/{step.total}: {step.text}")
             said = step.text

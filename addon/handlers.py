@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one handler: the takes list mirrors the disk, so another file means another list."""
+"""The one handler: takes and findings belong to a file, so another file means others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from .timeline import source_scene
 
 @bpy.app.handlers.persistent
 def read_takes_after_load(_path: str) -> None:
-    bpy.context.window_manager.lucid.read_takes(source_scene(bpy.context.scene).lucid.shot)
+    runtime = bpy.context.window_manager.lucid
+    runtime.read_takes(source_scene(bpy.context.scene).lucid.shot)
+    runtime.show_findings("", ())
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ import bpy
 
 from ..inference.shot.takes import State
 from .capture import default_size
+from .capture.sequence import has_shots
 from .timeline import source_scene
 
 _STATE_ICONS = {State.QUEUED: "TIME", State.RUNNING: "RENDER_ANIMATION", State.DONE: "CHECKMARK", State.CANCELLED: "X",
@@ -52,6 +53,23 @@ class LUCID_PT_shot(LucidPanel, bpy.types.Panel):
             row.alignment = "RIGHT"
             row.label(text=f"automatic: {default_size(scene)}")
         layout.prop(settings, "output")
+        if has_shots(scene):
+            layout.operator("lucid.capture_all_shots", icon="MARKER_HLT")
+
+
+class LUCID_PT_passes(LucidPanel, bpy.types.Panel):
+    bl_label = "Passes"
+    bl_parent_id = "LUCID_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, layout = source_scene(context.scene).lucid, self.layout
+        layout.column(align=True).prop(settings, "passes", expand=True)
+        row = layout.row()
+        row.use_property_split = True
+        row.use_property_decorate = False
+        row.active = bool({"beauty", "shadow"} & settings.passes)
+        row.prop(settings, "samples")
 
 
 class LUCID_UL_actors(bpy.types.UIList):
@@ -152,4 +170,4 @@ def _wrapped(layout: bpy.types.UILayout, text: str, width: int = 38) -> None:
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (LUCID_UL_actors, LUCID_UL_takes, LUCID_PT_shot, LUCID_PT_actors, LUCID_PT_generate, LUCID_PT_takes))
+    (LUCID_UL_actors, LUCID_UL_takes, LUCID_PT_shot, LUCID_PT_passes, LUCID_PT_actors, LUCID_PT_generate, LUCID_PT_takes))

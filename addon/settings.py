@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
@@ -19,7 +20,9 @@ from bpy.props import (
 from ..inference.errors import LucidError
 from ..inference.shot.model import Frames, Size
 from ..inference.shot.takes import State, Take, list_takes
-from .capture.show import SHOWN
+from .capture import GBUFFER_PASSES
+from .capture.preflight import Finding
+from .capture.show import PASS_TEXTS, SHOWN
 
 OUTPUT_DEFAULT = "//lucid/"
 _RELATIVE = {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"}
@@ -76,6 +79,12 @@ class LucidShotSettings(bpy.types.PropertyGroup):
     shot: StringProperty(name="Shot", subtype="DIR_PATH", options=_RELATIVE,
                          description="The captured shot that Generate and the takes list work on",
                          update=lambda settings, context: context.window_manager.lucid.read_takes(settings.shot))
+    passes: EnumProperty(name="Passes", options={"ENUM_FLAG"}, default=set(GBUFFER_PASSES),
+                         description="What is captured beside the layers; depth, normals and ids are needed to generate",
+                         items=[(name, label, text, 1 << place) for place, (name, (label, text))
+                                in enumerate(PASS_TEXTS.items())])
+    samples: IntProperty(name="Samples", default=16, min=1, soft_max=512,
+                         description="Cycles samples a pixel of the beauty and of the shadows and reflections")
     shown_pass: EnumProperty(name="Pass", description="What a render with the engine Lucid Passes shows",
                              items=[(name, name.replace("_", " ").title(), text) for name, text in SHOWN.items()])
     source: PointerProperty(type=bpy.types.Scene, name="Source",
@@ -106,6 +115,17 @@ class LucidTakeRow(bpy.types.PropertyGroup):
     text: StringProperty(name="Text")
 
 
+class LucidFindingRow(bpy.types.PropertyGroup):
+    """One finding of the last preflight; ``frame`` counts where ``has_frame``."""
+
+    severity: StringProperty(name="Severity")
+    text: StringProperty(name="Text")
+    hint: StringProperty(name="Hint")
+    object: StringProperty(name="Object")
+    frame: IntProperty(name="Frame")
+    has_frame: BoolProperty(name="Has Frame")
+
+
 class LucidRuntime(bpy.types.PropertyGroup):
     """The running job and the takes on disk; never saved, always rebuilt."""
 
@@ -117,6 +137,18 @@ class LucidRuntime(bpy.types.PropertyGroup):
     takes: CollectionProperty(type=LucidTakeRow, name="Takes")
     take_index: IntProperty(name="Active Take", default=0)
     takes_of: StringProperty(name="Takes Of")
+    findings: CollectionProperty(type=LucidFindingRow, name="Findings")
+    finding_index: IntProperty(name="Active Finding", default=-1)
+    checked: StringProperty(name="Checked", description="The scene that the findings are about; empty before the first")
+
+    def show_findings(self, scene: str, findings: Sequence[Finding]) -> None:
+        """Mirror what a preflight of ``scene`` found; "" for none yet."""
+        self.findings.clear()
+        self.finding_index, self.checked = -1, scene
+        for finding in findings:
+            row = self.findings.add()
+            row.severity, row.text, row.hint, row.object = finding.severity, finding.text, finding.hint, finding.object
+            row.frame, row.has_frame = finding.frame or 0, finding.frame is not None
 
     def row(self, take: Take) -> LucidTakeRow | None:
         """The row of a take; None when the list shows another shot."""
@@ -140,7 +172,7 @@ class LucidRuntime(bpy.types.PropertyGroup):
         self.take_index = max(0, len(self.takes) - 1)
 
 
-CLASSES = (LucidActor, LucidShotSettings, LucidTakeRow, LucidRuntime)
+CLASSES = (LucidActor, LucidShotSettings, LucidTakeRow, LucidFindingRow, LucidRuntime)
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(CLASSES)
 
 

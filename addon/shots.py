@@ -12,6 +12,7 @@ from ..inference.shot.model import Frames, Shot, Size, TakeRequest, folder_name
 from ..inference.shot.store import SUFFIX
 from ..inference.shot.takes import check_prompts
 from .capture import CaptureSpec, default_size
+from .capture.show import PASS_TEXTS
 from .settings import OUTPUT_DEFAULT
 
 
@@ -21,7 +22,8 @@ def has_camera(scene: bpy.types.Scene) -> bool:
 
 
 def capture_spec(scene: bpy.types.Scene, *, frames: Frames | None = None, size: Size | None = None,
-                 camera: str | None = None, actors: tuple[str, ...] | None = None, prompt: str | None = None) -> CaptureSpec:
+                 camera: str | None = None, actors: tuple[str, ...] | None = None, prompt: str | None = None,
+                 passes: tuple[str, ...] | None = None, samples: int | None = None) -> CaptureSpec:
     """What the settings say, overruled by what is given. Raises RANGE_EMPTY, ACTOR_UNKNOWN for an entry of the list
     whose object was deleted, and ACTOR_NAME."""
     settings = scene.lucid
@@ -29,7 +31,9 @@ def capture_spec(scene: bpy.types.Scene, *, frames: Frames | None = None, size: 
         camera = settings.camera.name
     return CaptureSpec(frames=frames or settings.frames(scene), size=size or settings.size() or default_size(scene),
                        camera=camera, actors=_listed_actors(scene) if actors is None else actors,
-                       prompt=(settings.prompt if prompt is None else prompt).strip())
+                       prompt=(settings.prompt if prompt is None else prompt).strip(),
+                       passes=passes if passes is not None else tuple(name for name in PASS_TEXTS if name in settings.passes),
+                       samples=samples or settings.samples)
 
 
 def _listed_actors(scene: bpy.types.Scene) -> tuple[str, ...]:

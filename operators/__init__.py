@@ -3,14 +3,14 @@
 
 
 def register() -> None:
-    from . import actors, capture, generate, takes
+    from . import actors, capture, generate, pose, preflight, sequence, takes
 
-    for module in (actors, capture, generate, takes):
+    for module in (actors, pose, preflight, capture, sequence, generate, takes):
         module.register()
 
 
 def unregister() -> None:
-    from . import actors, capture, generate, takes
+    from . import actors, capture, generate, pose, preflight, sequence, takes
 
-    for module in (takes, generate, capture, actors):
+    for module in (takes, generate, sequence, capture, preflight, pose, actors):
         module.unregister()

@@ -15,6 +15,7 @@ from .geometry import Mesh
 from .instances import Group
 from .motion import background_step, seen_there
 from .raster import Motion, Surface
+from .volume import VolumeGrid, VolumeSurface
 
 
 @dataclass
@@ -26,6 +27,7 @@ class FrameScene:
     camera: str
     view: CameraView
     groups: list[Group]
+    volumes: list[VolumeGrid] = field(default_factory=list)
     readings: Any = None
 
     @cached_property
@@ -33,6 +35,19 @@ class FrameScene:
         """The mesh and the world matrix of each instance, by its id."""
         return {number: (group.mesh, matrix) for group in self.groups
                 for number, matrix in zip(group.ids, group.matrices, strict=True)}
+
+
+    def boxes(self, actors: int) -> NDArray[np.float64]:
+        """(actors, 2, 3): the least and the greatest corner of what each actor shows, along the world's axes; NaN for one
+        that shows nothing."""
+        found = np.full((actors, 2, 3), np.nan)
+        for group in self.groups:
+            for matrix, actor in zip(group.matrices, group.actors, strict=True):
+                if actor >= 0:
+                    corners = group.mesh.corners_of_box @ matrix[:3, :3].T + matrix[:3, 3]
+                    found[actor, 0] = np.fmin(found[actor, 0], corners.min(axis=0))
+                    found[actor, 1] = np.fmax(found[actor, 1], corners.max(axis=0))
+        return found
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class FrameSurfaces:
     alpha: NDArray[np.float32] | None
     forward: Flow | None = None
     backward: Flow | None = None
-    extras: dict[str, Any] = field(default_factory=dict)
+    volume: VolumeSurface | None = None
 
     @property
     def frame(self) -> int:
@@ -86,9 +101,10 @@ class FrameSurfaces:
         if there is None or there.scene.camera != self.scene.camera:
             nowhere = np.zeros((height, width), bool)
             return Flow(np.zeros((height, width, 2), np.float32), nowhere, nowhere)
+        step, valid, depth = motion.step, motion.valid, motion.depth
         behind = self.full.id == 0
-        step, ahead = background_step(self.view, there.view, height, width)
-        step = np.where((behind & ahead)[..., None], step, motion.step)
-        valid = np.where(behind, ahead, motion.valid)
-        depth = np.where(behind, np.float32(np.inf), motion.depth)
+        if behind.any():
+            step, valid, depth = step.copy(), valid.copy(), depth.copy()
+            step[behind], valid[behind] = background_step(self.view, there.view, np.argwhere(behind)[:, ::-1] + 0.5)
+            depth[behind] = np.inf
         return Flow(step, valid, seen_there(step, depth, valid, self.full.id, there.full))

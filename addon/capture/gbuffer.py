@@ -8,11 +8,13 @@ drawn once the next one is evaluated, and handed on once the next one is drawn.
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import bpy
@@ -28,11 +30,13 @@ from .instances import ENVIRONMENT_ACTOR, Registry, gather
 from .motion import Neighbours
 from .raster import Rasteriser
 from .show import picture
+from .volume import Marcher
+from .volume_grids import VolumeReader
 
 ENGINE = "LUCID_PASSES"
 # How long one render() call goes on after its first frame, so that the interface gets its turn; for a scene that is slow
 # to load, which every call has to, this many times what the first frame took.
-STEP_SECONDS = 1.0
+STEP_SECONDS = 20.0 if bpy.app.background else 1.0
 LOAD_SHARE = 3.0
 
 
@@ -69,7 +73,8 @@ class Walk:
     actor_count: int = 0
     actor_of: Callable[[Any], int] = nobody
     read: Callable[[bpy.types.Depsgraph, FrameScene], Any] = nothing
-    draw_more: Callable[[FrameSurfaces], dict[str, Any]] | None = None
+    amend: Callable[[FrameSurfaces], FrameSurfaces] | None = None       # what others draw
+    volumes: VolumeReader | None = None
     skipped: frozenset[int] = frozenset()
     rest: RestMemory = field(default_factory=RestMemory)
     error: BaseException | None = None
@@ -84,11 +89,12 @@ class Walk:
         started, deadline = time.perf_counter(), None
         rasteriser = Rasteriser(self.size, self.registry, detailed=self.wanted.detail)
         cache = MeshCache(self.rest, detailed=self.wanted.detail)
+        marcher = functools.cache(partial(Marcher, self.size))
         while self.pending and not self.cancelled:
             here = self._ahead or self._evaluated(engine, depsgraph, cache, self.pending[0])
             self._ahead = self._evaluated(engine, depsgraph, cache, self.pending[1]) \
                 if self.wanted.flow and len(self.pending) > 1 else None
-            self._hand_on(self._drawn(rasteriser, here))
+            self._hand_on(self._drawn(rasteriser, marcher, here))
             self._behind = here if self.wanted.flow else None
             self.pending.popleft()
             self.cancelled = bool(engine.test_break())
@@ -105,10 +111,12 @@ class Walk:
             raise LucidError("CAMERA_MISSING", f"no camera is set at frame {frame}", "set the scene's camera")
         scene = FrameScene(frame, camera.name_full, view_of(camera.evaluated_get(depsgraph), depsgraph, self.size),
                            gather(depsgraph, cache, self.registry, self.actor_of, self.skipped))
+        if self.volumes is not None:
+            scene.volumes = self.volumes.read(depsgraph)
         scene.readings = self.read(depsgraph, scene)
         return scene
 
-    def _drawn(self, rasteriser: Rasteriser, scene: FrameScene) -> FrameSurfaces:
+    def _drawn(self, rasteriser: Rasteriser, marcher: Callable[[], Marcher], scene: FrameScene) -> FrameSurfaces:
         rasteriser.load(scene.groups, scene.view, Neighbours(scene, self._ahead, self._behind))
         actors = range(self.actor_count)
         everything = (ENVIRONMENT_ACTOR, *actors)
@@ -119,9 +127,11 @@ class Walk:
         surfaces = FrameSurfaces(
             scene, full, rasteriser.surface((ENVIRONMENT_ACTOR,)) if self.actor_count else full,
             tuple(rasteriser.surface((actor,)) for actor in actors), mattes, alpha)
-        if self.draw_more is not None:
-            surfaces.extras.update(self.draw_more(surfaces))
-        return surfaces
+        if self.amend is not None:
+            surfaces = self.amend(surfaces)
+        if not scene.volumes:
+            return surfaces
+        return replace(surfaces, volume=marcher().march(scene.volumes, scene.view, surfaces.full.depth))
 
     def _hand_on(self, drawn: FrameSurfaces) -> None:
         if not self.wanted.flow:

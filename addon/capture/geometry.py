@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import bpy
 import numpy as np
@@ -17,15 +18,15 @@ REST = "rest_position"      # the attribute that Object.add_rest_position_attrib
 class Mesh:
     """A triangulated mesh in object space; compared by identity, so that what is on the GPU can be found again.
 
-    ``points`` (V, 3) float32 metres; ``corners`` (3 T,) int32, the point of each triangle's corner; ``faces`` (L,)
-    int32, the point of each face's corner, which tells whether two meshes are one in two poses; ``normal`` (3 T, 3)
-    float32; ``slot`` (T,) int32 material slots, None where all are the first; ``rest`` (V, 3) float32 metres, None where
-    unknown; ``uv_maps`` (3 T, 2) float32 by name, ``render_uv`` the name of the one for rendering, "" without any.
+    ``points`` (V, 3) float32 metres; ``faces`` (L,) int32, the point of each face's corner, which tells whether two
+    meshes are one in two poses; ``triangles`` (T, 3) int32 of these corners; and of each corner: ``normal`` (L, 3)
+    float32, ``slot`` (L,) int32 of its material, None where all are the first, ``uv_maps`` (L, 2) float32 by name,
+    ``render_uv`` the name of the one for rendering, "" without any. ``rest`` (V, 3) float32 metres, None where unknown.
     """
 
     points: NDArray[np.float32]
-    corners: NDArray[np.int32]
     faces: NDArray[np.int32]
+    triangles: NDArray[np.int32]
     normal: NDArray[np.float32]
     slot: NDArray[np.int32] | None
     rest: NDArray[np.float32] | None
@@ -39,7 +40,13 @@ class Mesh:
     def uv_map(self, name: str) -> NDArray[np.float32]:
         """The UV map of this name, "" for the one for rendering; zeros where there is none, as Cycles has it."""
         found = self.uv_maps.get(name or self.render_uv)
-        return np.zeros((len(self.corners), 2), np.float32) if found is None else found
+        return np.zeros((len(self.faces), 2), np.float32) if found is None else found
+
+    @cached_property
+    def corners_of_box(self) -> NDArray[np.float64]:
+        """(8, 3): the corners of the bounding box."""
+        ends = self.points.min(axis=0), self.points.max(axis=0)
+        return np.array([[ends[i][0], ends[j][1], ends[k][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)], np.float64)
 
     def moves_into(self, other: Mesh) -> bool:
         """Whether ``other`` is this mesh in another pose: the same points in the same faces."""
@@ -97,22 +104,22 @@ def read_mesh(mesh: bpy.types.Mesh, *, detailed: bool) -> Mesh | None:
     if count == 0:
         return None
     points = _filled((len(mesh.vertices), 3), np.float32, mesh.attributes["position"].data, "vector")
-    triangle = _filled(count * 3, np.int32, mesh.loop_triangles, "loops")
+    triangles = _filled((count, 3), np.int32, mesh.loop_triangles, "loops")
     faces = _filled(len(mesh.loops), np.int32, mesh.attributes[".corner_vert"].data, "value")
-    normal = _filled((len(mesh.loops), 3), np.float32, mesh.corner_normals, "vector")[triangle]
-    maps = {layer.name: _filled((len(mesh.loops), 2), np.float32, layer.uv, "vector")[triangle] for layer in mesh.uv_layers}
+    normal = _filled((len(mesh.loops), 3), np.float32, mesh.corner_normals, "vector")
+    maps = {layer.name: _filled((len(mesh.loops), 2), np.float32, layer.uv, "vector") for layer in mesh.uv_layers}
     rest = mesh.attributes.get(REST) if detailed else None
-    return Mesh(points, faces[triangle], faces, normal, _slots(mesh, count),
+    return Mesh(points, faces, triangles, normal, _slots(mesh),
                 _filled((len(points), 3), np.float32, rest.data, "vector") if rest is not None else None, maps,
                 next((layer.name for layer in mesh.uv_layers if layer.active_render), ""))
 
 
-def _slots(mesh: bpy.types.Mesh, count: int) -> NDArray[np.int32] | None:
+def _slots(mesh: bpy.types.Mesh) -> NDArray[np.int32] | None:
     indices = mesh.attributes.get("material_index")
     if indices is None:
         return None
-    faces = _filled(len(mesh.polygons), np.int32, indices.data, "value")
-    return faces[_filled(count, np.int32, mesh.loop_triangle_polygons, "value")]
+    slots = _filled(len(mesh.polygons), np.int32, indices.data, "value")
+    return np.repeat(slots, _filled(len(mesh.polygons), np.int32, mesh.polygons, "loop_total"))
 
 
 def _filled(shape: int | tuple[int, ...], kind: type[np.generic], collection: bpy.types.bpy_prop_collection,

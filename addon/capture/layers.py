@@ -11,10 +11,11 @@ from typing import Any
 import bpy
 
 from ...inference.errors import LucidError
-from ...inference.shot.model import ENVIRONMENT, folder_name
+from ...inference.shot.model import ENVIRONMENT, SHADOW, VOLUME, folder_name
 from .instances import ENVIRONMENT_ACTOR
 
 _SHOWN_NAMES = 12
+_OTHER_LAYERS = {ENVIRONMENT, SHADOW, VOLUME}
 _DRAWABLE = {"MESH", "CURVE", "SURFACE", "META", "FONT"}
 
 
@@ -32,17 +33,18 @@ def resolve_actors(scene: bpy.types.Scene, names: Sequence[str]) -> tuple[Actor,
     """Actors in the order named, each name once; an object goes before a collection of the same name.
 
     Raises ACTOR_UNKNOWN with the nearest names, ACTOR_EMPTY for one that can never be seen, ACTOR_NAME for
-    "environment", which is the name of everything else.
+    the names of the layers that are not actors.
     """
     actors: list[Actor] = []
     for name in dict.fromkeys(names):
-        if name == ENVIRONMENT:
-            raise LucidError("ACTOR_NAME", f"an actor cannot be called '{ENVIRONMENT}'", "rename the object or collection")
+        if name in _OTHER_LAYERS:
+            raise LucidError("ACTOR_NAME", f"an actor cannot be called '{name}', as another layer is",
+                             "rename the object or collection")
         objects = _with_belongings(scene, _named(scene, name))
         if not any(_drawable(item) for item in objects):
             raise LucidError("ACTOR_EMPTY", f"the actor '{name}' holds nothing with a surface",
                              "choose an object with geometry, its armature, or a collection of them")
-        taken = {actor.folder for actor in actors} | {ENVIRONMENT}
+        taken = {actor.folder for actor in actors} | _OTHER_LAYERS
         actors.append(Actor(name, folder_name(name, taken), frozenset(item.session_uid for item in objects),
                             _armatures(objects)))
     return tuple(actors)

@@ -67,10 +67,10 @@ def _followed(mesh: Mesh, number: int, frame: FrameScene | None) -> tuple[NDArra
     return place[1], place[0]
 
 
-def background_step(here: CameraView, there: CameraView, height: int,
-                    width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """How an infinitely far background moves from one camera to another: (H, W, 2) float32 pixels, and (H, W) whether it
-    is in front of the other camera.
+def background_step(here: CameraView, there: CameraView,
+                    pixels: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """How an infinitely far background moves from one camera to another where it is seen at ``pixels`` (N, 2): (N, 2)
+    float32 pixels, and (N,) whether it is in front of the other camera.
 
     A perspective camera sees the direction K^-1 (u, v, 1), so the move is the homography K' R'^T R K^-1 (Hartley and
     Zisserman, section 8.4.2). An orthographic one sees a single direction: nothing moves unless it turns.
@@ -78,16 +78,15 @@ def background_step(here: CameraView, there: CameraView, height: int,
     turn = there.world_from_camera[:3, :3].T @ here.world_from_camera[:3, :3]
     if here.orthographic or there.orthographic:
         still = bool(here.orthographic and there.orthographic and np.abs(turn - np.eye(3)).max() < _SAME_DIRECTION)
-        return np.zeros((height, width, 2), np.float32), np.full((height, width), still)
-    v, u = np.mgrid[0:height, 0:width] + 0.5
+        return np.zeros(pixels.shape, np.float32), np.full(len(pixels), still)
     if np.array_equal(turn, np.eye(3)) and np.array_equal(here.K, there.K):
-        return np.zeros((height, width, 2), np.float32), np.ones((height, width), bool)
+        return np.zeros(pixels.shape, np.float32), np.ones(len(pixels), bool)
     homography = there.K @ turn @ np.linalg.inv(here.K)
-    x, y, z = (row[0] * u + row[1] * v + row[2] for row in homography)
+    x, y, z = (row[0] * pixels[:, 0] + row[1] * pixels[:, 1] + row[2] for row in homography)
     ahead = z > 0.0
     divisor = np.where(ahead, z, 1.0)
-    step = np.stack([np.where(ahead, x / divisor - u, 0.0), np.where(ahead, y / divisor - v, 0.0)], axis=-1)
-    return step.astype(np.float32), ahead
+    step = np.stack([x / divisor, y / divisor], axis=-1) - pixels
+    return np.where(ahead[:, None], step, 0.0).astype(np.float32), ahead
 
 
 def seen_there(step: NDArray[np.float32], depth: NDArray[np.float32], valid: NDArray[np.bool_], ids: NDArray[np.uint32],

@@ -15,14 +15,20 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ...inference.conditioning.framing import Subject
+from ...inference.conditioning.words import camera_words
 from ...inference.shot.images import exr_bytes, png_bytes, to_uint8
 from ...inference.shot.model import (
     ENVIRONMENT,
+    LAYER_PASSES,
     PASSES,
+    SHADOW,
+    VOLUME,
     DepthRange,
     Frames,
     Kind,
     Layer,
+    Marker,
     Rate,
     Shot,
     Size,
@@ -35,8 +41,10 @@ from ...inference.shot.store import seal, write_atomic
 from .frames import Flow, FrameScene, FrameSurfaces
 from .instances import Registry
 from .layers import Actor
+from .lit import LitFrame
 from .pose import PoseReading, PoseTrack
 from .raster import Surface
+from .volume import VolumeSurface, clear_air
 
 # samples of inverse depth kept for the shot's range: at most this many over the shot, 4 MB whatever its length
 _RANGE_SAMPLES = 1_000_000
@@ -51,6 +59,7 @@ class Readings:
     """What was read of an evaluated frame beside its surfaces."""
 
     pose: PoseReading
+    boxes: NDArray[np.float64]
 
 
 class Recorder:
@@ -60,6 +69,9 @@ class Recorder:
                  passes: Collection[str]) -> None:
         self._folder, self._frames, self._actors, self._registry = folder, frames, tuple(actors), registry
         self._track, self._passes = track, frozenset(passes)
+        self._volume_frames: set[int] = set()
+        self._boxes: list[NDArray[np.float64]] = []
+        self._distances: list[float] = []
         self._intrinsics: list[NDArray[np.float64]] = []
         self._cameras: list[NDArray[np.float64]] = []
         self.inverse: list[NDArray[np.float32]] = []
@@ -82,28 +94,64 @@ class Recorder:
 
     def read(self, depsgraph: bpy.types.Depsgraph, scene: FrameScene) -> Readings:
         """What is needed of the evaluated scene beside its surfaces."""
-        return Readings(self._track.read(depsgraph, scene.view))
+        return Readings(self._track.read(depsgraph, scene.view), scene.boxes(len(self._actors)))
 
     def add(self, surfaces: FrameSurfaces) -> None:
         """Write every image of one frame and remember its camera, poses and a few inverse depths."""
+        # without actors the clean plate is the whole scene: compressed once, written twice
+        same = LAYER_PASSES[Kind.ENVIRONMENT] if surfaces.environment is surfaces.full else ()
         for name, channels in self._channels(surfaces):
-            self._later(surfaces.frame, pass_sequence(name).pattern, exr_bytes, channels)
+            plate = [layer_sequence(Kind.ENVIRONMENT, ENVIRONMENT, name).pattern] if name in same else []
+            self._later(surfaces.frame, (pass_sequence(name).pattern, *plate), exr_bytes, channels)
         if surfaces.alpha is not None and "alpha" in self._passes:
-            self._later(surfaces.frame, pass_sequence("alpha").pattern, png_bytes, to_uint8(surfaces.alpha))
-        self._write_layer(Kind.ENVIRONMENT, ENVIRONMENT, surfaces.frame, surfaces.environment)
+            self._later(surfaces.frame, (pass_sequence("alpha").pattern,), png_bytes, to_uint8(surfaces.alpha))
+        self._write_layer(Kind.ENVIRONMENT, ENVIRONMENT, surfaces.frame, surfaces.environment,
+                          [name for name in ("depth", "normal") if not same or name not in self._passes])
         for actor, surface, matte in zip(self._actors, surfaces.actors, surfaces.mattes, strict=True):
-            self._write_layer(Kind.ACTOR, actor.folder, surfaces.frame, surface)
-            self._later(surfaces.frame, layer_sequence(Kind.ACTOR, actor.folder, "matte").pattern, png_bytes,
+            self._write_layer(Kind.ACTOR, actor.folder, surfaces.frame, surface, ("depth", "normal"))
+            self._later(surfaces.frame, (layer_sequence(Kind.ACTOR, actor.folder, "matte").pattern,), png_bytes,
                         to_uint8(matte))
+        if surfaces.volume is not None:
+            self.add_volume(surfaces.frame, surfaces.volume)
         self._intrinsics.append(surfaces.view.K)
         self._cameras.append(surfaces.view.world_from_camera)
         self._orthographic |= surfaces.view.orthographic
         budget = min(max(_RANGE_SAMPLES // len(self._frames), _FEWEST), _MOST)
         step = max(surfaces.full.depth.size // budget, 1)
         self.inverse.append(1.0 / surfaces.full.depth.ravel()[::step])
+        self._boxes.append(surfaces.scene.readings.boxes)
+        hit = surfaces.full.depth[np.isfinite(surfaces.full.depth)]
+        self._distances.append(float(np.median(hit)) if hit.size else np.nan)
         ids = self._ids()
         self._track.add(surfaces, surfaces.scene.readings.pose,
                         [np.array(ids[a], np.uint32) for a in range(len(self._actors))])
+
+    def add_lit(self, lit: LitFrame) -> None:
+        """Write what Cycles lit of one frame."""
+        pictures = [(pass_sequence("beauty"), lit.beauty)] if lit.beauty is not None else []
+        if lit.beauty is not None and lit.plate is not None:
+            pictures.append((layer_sequence(Kind.ENVIRONMENT, ENVIRONMENT, "beauty"), lit.plate))
+        pictures += [(layer_sequence(Kind.ACTOR, actor.folder, "beauty"), picture)
+                     for actor, picture in zip(self._actors, lit.actors, strict=False)]
+        if lit.ratio is not None and lit.difference is not None:
+            pictures += [(layer_sequence(Kind.SHADOW, SHADOW, "ratio"), lit.ratio),
+                         (layer_sequence(Kind.SHADOW, SHADOW, "difference"), lit.difference)]
+        for sequence, picture in pictures:
+            self._later(lit.frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, _planes(picture), strict=True)))
+
+    def add_volume(self, frame: int, volume: VolumeSurface) -> None:
+        """Write what the volumes of one frame do."""
+        self._volume_frames.add(frame)
+        for name, planes in (("transmittance", [volume.transmittance]), ("emission", _planes(volume.emission)),
+                             ("depth", [volume.depth])):
+            sequence = layer_sequence(Kind.VOLUME, VOLUME, name)
+            self._later(frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
+
+    def complete(self, size: Size) -> None:
+        """Write clear air for the frames without volumes, where others have some; inside :meth:`writing`."""
+        missing = [frame for frame in self._frames.numbers if self._volume_frames and frame not in self._volume_frames]
+        for frame in missing:
+            self.add_volume(frame, clear_air(size))
 
     def _channels(self, surfaces: FrameSurfaces) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         """The EXR passes that were asked for, each with its channels."""
@@ -124,7 +172,7 @@ class Recorder:
                 yield name, dict(zip(PASSES[name], planes(), strict=True))
 
     def seal(self, *, name: str, rate: Rate, size: Size, span: DepthRange, pixel_aspect: float, camera: str, prompt: str,
-             source: Mapping[str, str]) -> Shot:
+             source: Mapping[str, str], audio: str, markers: tuple[Marker, ...]) -> Shot:
         """Write camera.npz and pose.npz, then hash everything and write the manifest."""
         self._write_arrays("camera.npz", {"frame": np.array(self._frames.numbers, np.int32),
                                           "K": np.stack(self._intrinsics),
@@ -138,16 +186,33 @@ class Recorder:
         return seal(self._folder, Shot(
             name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
             camera=camera, passes=passes, layers=self._layers(), instances=self._registry.names(),
-            materials={number: name for name, number in self._registry.materials.items()}, prompt=prompt, source=details))
+            materials={number: name for name, number in self._registry.materials.items()}, prompt=prompt, source=details,
+            camera_words=self._words(size, rate), audio=audio, markers=markers))
+
+    def _words(self, size: Size, rate: Rate) -> str:
+        """The camera's move, told about the actors."""
+        boxes = np.array(self._boxes).reshape(len(self._boxes), len(self._actors), 2, 3)
+        heights = boxes[:, :, 1, 2] - boxes[:, :, 0, 2]
+        subjects = [Subject(actor.name, boxes[:, index].mean(axis=1), float(np.nanmedian(heights[:, index])))
+                    for index, actor in enumerate(self._actors) if np.isfinite(heights[:, index]).any()]
+        distances = np.array(self._distances)       # NaN in frames that show nothing; a shot shows something somewhere
+        return camera_words(np.stack(self._intrinsics), np.stack(self._cameras), size, rate.fps / self._frames.step,
+                            subjects, distance=np.where(np.isnan(distances), np.nanmedian(distances), distances),
+                            orthographic=self._orthographic)
 
     def _layers(self) -> tuple[Layer, ...]:
         ids = self._ids()
         poses = {skeleton.actor: index for index, skeleton in enumerate(self._track.skeletons)}
-        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (), _sequences(Kind.ENVIRONMENT, ENVIRONMENT, ("depth", "normal")),
+        lit = ("beauty",) if "beauty" in self._passes else ()
+        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (), _sequences(Kind.ENVIRONMENT, ENVIRONMENT, ("depth", "normal", *lit)),
                         kind=Kind.ENVIRONMENT)]
         layers += [Layer(actor.name, actor.folder, tuple(ids[index]),
-                         _sequences(Kind.ACTOR, actor.folder, ("matte", "depth", "normal")), poses.get(index))
+                         _sequences(Kind.ACTOR, actor.folder, ("matte", "depth", "normal", *lit)), poses.get(index))
                    for index, actor in enumerate(self._actors)]
+        if self._actors and "shadow" in self._passes:
+            layers.append(_whole_layer(Kind.SHADOW, SHADOW))
+        if self._volume_frames:
+            layers.append(_whole_layer(Kind.VOLUME, VOLUME))
         return tuple(layers)
 
     def _ids(self) -> dict[int, list[int]]:
@@ -157,15 +222,16 @@ class Recorder:
                 ids[actor].append(number)
         return ids
 
-    def _write_layer(self, kind: Kind, folder: str, frame: int, surface: Surface) -> None:
-        for name, planes in (("depth", [surface.depth]), ("normal", _planes(surface.normal))):
+    def _write_layer(self, kind: Kind, folder: str, frame: int, surface: Surface, names: Sequence[str]) -> None:
+        for name in names:
             sequence = layer_sequence(kind, folder, name)
-            self._later(frame, sequence.pattern, exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
+            planes = [surface.depth] if name == "depth" else _planes(surface.normal)
+            self._later(frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
 
-    def _later(self, frame: int, pattern: str, encode: Callable[[Any], bytes], content: Any) -> None:
+    def _later(self, frame: int, patterns: Sequence[str], encode: Callable[[Any], bytes], content: Any) -> None:
         assert self._writers is not None, "frames are recorded inside writing()"
-        path = self._folder / frame_path(pattern, frame)
-        self._waiting.append(self._writers.submit(lambda: write_atomic(path, encode(content))))
+        paths = [self._folder / frame_path(pattern, frame) for pattern in patterns]
+        self._waiting.append(self._writers.submit(_write, paths, encode, content))
         self._wait(_MOST_WAITING)
 
     def _wait(self, most: int) -> None:
@@ -177,6 +243,16 @@ class Recorder:
         stream = io.BytesIO()
         np.savez_compressed(stream, **arrays)
         write_atomic(self._folder / name, stream.getvalue())
+
+
+def _write(paths: Sequence[Path], encode: Callable[[Any], bytes], content: Any) -> None:
+    data = encode(content)
+    for path in paths:
+        write_atomic(path, data)
+
+
+def _whole_layer(kind: Kind, name: str) -> Layer:
+    return Layer(name, name, (), _sequences(kind, name, tuple(LAYER_PASSES[kind])), kind=kind)
 
 
 def _planes(values: NDArray[Any]) -> list[NDArray[Any]]:

@@ -111,45 +111,45 @@ def parts_of(mesh: Mesh, materials: Sequence[int], looks: Mapping[int, Cutout | 
     """Upload a mesh: its solid triangles, then those of each material that an image cuts. ``moves`` are the meshes it
     is in the next and in the previous frame, None where it stays as it is."""
     table = np.array([*materials, 0], np.int32)
-    slots = np.zeros(len(mesh.corners) // 3, np.int32) if mesh.slot is None else mesh.slot
+    slots = np.zeros(len(mesh.faces), np.int32) if mesh.slot is None else mesh.slot
     # Blender takes the last slot for one that is not there
     owner = table[np.clip(slots, 0, max(len(materials) - 1, 0))]
     special = {number: looks[number] for number in np.unique(owner).tolist() if number in looks}
     values = _values(mesh, owner, moves, detailed=detailed)
     if not special:
-        return [Part(_batch(values), None)]
-    solid = np.repeat(~np.isin(owner, list(special)), 3)
-    parts = [Part(_batch({name: array[solid] for name, array in values.items()}), None)] if solid.any() else []
+        return [Part(_batch(values, mesh.triangles), None)]
+    of_triangle = owner[mesh.triangles[:, 0]]
+    solid = ~np.isin(of_triangle, list(special))
+    parts = [Part(_batch(values, mesh.triangles[solid]), None)] if solid.any() else []
     for number, look in special.items():
         if isinstance(look, Cutout):
-            values["image_uv"] = mesh.uv_map(look.uv_map)
-            chosen = np.repeat(owner == number, 3)
-            parts.append(Part(_batch({name: array[chosen] for name, array in values.items()}), number))
+            cut = {**values, "image_uv": mesh.uv_map(look.uv_map)}
+            parts.append(Part(_batch(cut, mesh.triangles[of_triangle == number]), number))
     return parts
 
 
 def _values(mesh: Mesh, material: NDArray[np.int32], moves: tuple[Mesh, Mesh] | None, *,
             detailed: bool) -> dict[str, NDArray[np.float32]]:
-    """What each corner brings, (3 T, ...)."""
-    values = {"position": mesh.points[mesh.corners], "normal": mesh.normal}
+    """What each corner of a face brings, (L, ...)."""
+    values = {"position": mesh.points[mesh.faces], "normal": mesh.normal}
     if detailed:
-        count = len(mesh.corners)
+        count = len(mesh.faces)
         values["uv"] = np.full((count, 2), np.nan, np.float32) if mesh.uv is None else mesh.uv
-        values["rest"] = np.full((count, 3), np.nan, np.float32) if mesh.rest is None else mesh.rest[mesh.corners]
-        values["material"] = np.repeat(material, 3).astype(np.float32)
+        values["rest"] = np.full((count, 3), np.nan, np.float32) if mesh.rest is None else mesh.rest[mesh.faces]
+        values["material"] = material.astype(np.float32)
     if moves is not None:
-        values["next_position"], values["previous_position"] = (other.points[mesh.corners] for other in moves)
+        values["next_position"], values["previous_position"] = (other.points[mesh.faces] for other in moves)
     return values
 
 
-def _batch(values: Mapping[str, NDArray[np.float32]]) -> gpu.types.GPUBatch:
+def _batch(values: Mapping[str, NDArray[np.float32]], triangles: NDArray[np.int32]) -> gpu.types.GPUBatch:
     layout = gpu.types.GPUVertFormat()
     for name, array in values.items():
         layout.attr_add(id=name, comp_type="F32", len=1 if array.ndim == 1 else array.shape[1], fetch_mode="FLOAT")
     buffer = gpu.types.GPUVertBuf(format=layout, len=len(values["position"]))
     for name, array in values.items():
         buffer.attr_fill(name, np.ascontiguousarray(array))
-    return gpu.types.GPUBatch(type="TRIS", buf=buffer)
+    return gpu.types.GPUBatch(type="TRIS", buf=buffer, elem=gpu.types.GPUIndexBuf(type="TRIS", seq=triangles))
 
 
 class CutoutImage:

@@ -23,6 +23,22 @@ SHOWN = {
     "uv": "UV coordinates, repeating",
     "alpha": "Antialiased coverage",
 }
+# the passes and kinds of layers that can be captured: label and what they are for
+PASS_TEXTS = {
+    "depth": ("Depth", "Metres along the camera's axis"),
+    "normal": ("Normal", "Which way surfaces face, along the camera's axes"),
+    "normal_world": ("World Normal", "Which way surfaces face, along the world's axes"),
+    "id": ("Id", "A number for each object and each instance"),
+    "material": ("Material", "A number for each material"),
+    "flow_forward": ("Flow to Next", "Where each point goes, in pixels, and whether it stays in sight"),
+    "flow_backward": ("Flow to Previous", "Where each point comes from, in pixels, and whether it was in sight"),
+    "rest": ("Rest Position", "The place of each point before anything deforms it"),
+    "uv": ("UV", "UV coordinates of the map for rendering"),
+    "alpha": ("Alpha", "Antialiased coverage of everything"),
+    "beauty": ("Beauty", "The picture as Cycles renders it, whole and layer by layer. Takes time"),
+    "shadow": ("Shadow Layer", "What the actors do to the light around them, by Cycles. Takes time"),
+    "volume": ("Volume Layer", "Smoke, fire and fog: what they let through and how they glow"),
+}
 _GOLDEN = 0.6180339887      # steps of the golden ratio spread hues evenly
 
 

@@ -22,6 +22,7 @@ _ZIP_COMPRESSION = 3
 _ZIP_LINES = 16
 _PROBE = 2048           # bytes
 _WORTH_IT = 0.8
+_DEFLATE = 1            # level 4 makes it 3 % smaller in a third more time
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 3: 2, 4: 6}
 
@@ -133,7 +134,7 @@ def _exr_zip(raw: bytes) -> bytes:
         probe = np.concatenate([delta[start:start + _PROBE] for start in (quarter, 3 * quarter)])
         if len(zlib.compress(probe.tobytes(), 1)) > _WORTH_IT * len(probe):
             return raw
-    packed = zlib.compress(delta.tobytes(), 4)
+    packed = zlib.compress(delta.tobytes(), _DEFLATE)
     return packed if len(packed) < len(raw) else raw
 
 

@@ -19,8 +19,9 @@ Conventions, stated once (tests hold them against closed forms):
 - mattes and alpha are coverage in [0, 1], antialiased; a matte is depth-resolved against everything else in the shot;
 - beauty is scene-linear, as rendered by Cycles; the shadow layer's ratio is the environment with the actors' light
   effects over the clean plate, its difference the one minus the other (scene-linear, unclamped);
-- the volume layer: transmittance in [0, 1] and emission (scene-linear) from the camera to the first surface, depth the
-  expected depth of what the volume takes away, +inf where it takes nothing.
+- the volume layer: transmittance in [0, 1], the mean of its channels, and emission (scene-linear, not scattered) from the
+  camera to the first surface; depth is the expected depth of what the volume takes away, +inf where it takes nothing,
+  NaN where only Cycles could render it, which does not say.
 """
 
 from __future__ import annotations

@@ -72,19 +72,23 @@ def disk_error(path: Path, error: OSError) -> LucidError:
                       "check that the folder exists, is yours to write and has free space")
 
 
-@contextmanager
-def new_shot_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary sibling folder that becomes ``target`` on success and vanishes on any error.
-
-    Raises SHOT_NAME for another suffix, SHOT_EXISTS when ``target`` is there already, DISK_WRITE when its parent cannot be
-    written.
-    """
+def check_new(target: Path) -> None:
+    """Raise SHOT_NAME for a folder with another suffix, SHOT_EXISTS when ``target`` is there already."""
     if target.suffix != SUFFIX:
         raise LucidError("SHOT_NAME", f"a shot folder is called NAME{SUFFIX}, not '{target.name}'",
                          f"write --out {target.stem or 'shot'}{SUFFIX}")
     if target.exists():
         raise LucidError("SHOT_EXISTS", f"{target} is there already and a sealed shot is never changed",
                          "choose another name, or delete that folder first")
+
+
+@contextmanager
+def new_shot_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary sibling folder that becomes ``target`` on success and vanishes on any error.
+
+    Raises what :func:`check_new` does, DISK_WRITE when its parent cannot be written.
+    """
+    check_new(target)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     made = [parent for parent in target.parents if not parent.exists()]
     try:
