@@ -35,7 +35,9 @@ class LUCID_PT_preflight(bpy.types.Panel):
             line.operator("lucid.preflight_show", text=row.text, icon=_ICONS[row.severity], emboss=False,
                           depress=chosen).number = number
             if chosen:
-                for part in (*textwrap.wrap(row.text, _WIDTH), *textwrap.wrap(row.hint, _WIDTH)):
+                # a line that is too long for the button is told again
+                told = (row.text, row.hint) if len(row.text) > _WIDTH else (row.hint,)
+                for part in (part for text in told for part in textwrap.wrap(text, _WIDTH)):
                     column.label(text=part, icon="BLANK1")
 
 

@@ -113,7 +113,7 @@ class Cycles:
         """One frame under ``changes``, which are gone through when the scene stands at the frame. All is as before when
         this returns or raises.
 
-        Raises CAMERA_MISSING, RENDER_FAILED with Blender's own words, RENDER_BUSY, CAPTURE_CANCELLED on Esc, EXR_INVALID.
+        Raises CAMERA_MISSING, RENDER_FAILED with Blender's own words, RENDER_BUSY, CAPTURE_CANCELLED on Esc, DISK_WRITE.
         """
         camera = self._camera_at(frame)
         with _temporary_folder() as folder, restored(self.scene), ExitStack() as stack:
@@ -130,7 +130,11 @@ class Cycles:
             self._render()
             if not path.is_file():
                 raise LucidError("CAPTURE_CANCELLED", "the render was stopped", "start it again when you want it")
-            image = read_image(path)
+            try:
+                image = read_image(path)
+            except LucidError as error:     # Blender says nothing when it could not write all of it
+                raise LucidError("DISK_WRITE", f"Cycles' picture could not be written to {folder}",
+                                 "make room there, or set TMPDIR to a folder that has some") from error
         prefix = self.view_layer + "."
         return Still({name.removeprefix(prefix): values for name, values in image.channels.items()}, image.texts,
                      world_from_camera)

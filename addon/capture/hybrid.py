@@ -31,7 +31,8 @@ def exact_objects(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> dic
     reasons = {item.session_uid: (item.name, needs_cycles(item)) for item in shown}
     for instance in depsgraph.object_instances:
         item = instance.object
-        if instance.show_self and item.visible_camera:
+        # the depsgraph is the viewport's, which shows what renders hide
+        if instance.show_self and item.visible_camera and (instance.is_instance or not item.hide_render):
             uid = item.original.session_uid
             reasons[uid] = (item.original.name, needs_cycles(item) or reasons.get(uid, ("", None))[1])
     return {uid: (name, reason) for uid, (name, reason) in reasons.items() if reason is not None}

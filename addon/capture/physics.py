@@ -12,8 +12,8 @@ _CACHED_MODIFIERS = ("CLOTH", "SOFT_BODY")
 
 def first_unbaked_frame(scene: bpy.types.Scene) -> int | None:
     """The first frame of the earliest simulation that is not baked, or None when none needs a walk."""
-    starts = [cache.frame_start for cache in _caches(scene) if not cache.is_baked]
-    starts += [scene.frame_start for item in scene.objects if _has_simulation_nodes(item)]
+    starts = [cache.frame_start for cache in caches(scene) if not cache.is_baked]
+    starts += [scene.frame_start for item in scene.objects if has_simulation_nodes(item)]
     return min(starts, default=None)
 
 
@@ -24,7 +24,8 @@ def walk_through(scene: bpy.types.Scene, first: int, last: int) -> Iterator[int]
         yield frame
 
 
-def _caches(scene: bpy.types.Scene) -> Iterator[bpy.types.PointCache]:
+def caches(scene: bpy.types.Scene) -> Iterator[bpy.types.PointCache]:
+    """The point caches that a render reads; their ``id_data`` is the object, or the scene for its rigid bodies."""
     if scene.rigidbody_world is not None and scene.rigidbody_world.enabled:
         yield scene.rigidbody_world.point_cache
     for item in scene.objects:
@@ -36,6 +37,7 @@ def _caches(scene: bpy.types.Scene) -> Iterator[bpy.types.PointCache]:
                 yield system.point_cache
 
 
-def _has_simulation_nodes(item: bpy.types.Object) -> bool:
+def has_simulation_nodes(item: bpy.types.Object) -> bool:
+    """Whether geometry nodes simulate or bake; Blender does not tell whether they are baked."""
     return any(modifier.type == "NODES" and modifier.node_group is not None and len(modifier.bakes) > 0
                for modifier in item.modifiers)

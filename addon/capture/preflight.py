@@ -15,7 +15,7 @@ import bpy
 from ...inference.errors import LucidError
 from ...inference.shot.model import Frames, Size
 from .layers import Actor, resolve_actors
-from .physics import _caches, _has_simulation_nodes
+from .physics import caches, has_simulation_nodes
 from .rigs import missing_joints, pose_source, unmapped_joints
 from .spec import CaptureSpec, check_passes, check_size, checked_camera
 from .survey import Survey, actor_step, camera_step, outside, rendered, survey
@@ -91,7 +91,7 @@ def _length_and_size(frames: Frames, size: Size) -> Iterator[Finding]:
 
 def _physics(scene: bpy.types.Scene, frames: Frames) -> Iterator[Finding]:
     bake = "bake it: Lucid plays it from its first frame before each capture, and only what is baked stays the same"
-    for cache in _caches(scene):
+    for cache in caches(scene):
         owner, text = cache.id_data.name, f"the physics of '{cache.id_data.name}'"
         if isinstance(cache.id_data, bpy.types.Scene):
             bodies = [item.name for item in scene.objects if item.rigid_body is not None]
@@ -105,7 +105,7 @@ def _physics(scene: bpy.types.Scene, frames: Frames) -> Iterator[Finding]:
                 domain = modifier.domain_settings
                 yield from _cache(item.name, f"the fluid of '{item.name}'", "bake it in its domain's settings",
                                   domain.has_cache_baked_any, domain.cache_frame_end, frames)
-        if _has_simulation_nodes(item):
+        if has_simulation_nodes(item):
             yield Finding("info", "PHYSICS_NODES", f"'{item.name}' has simulation nodes, baked or not",
                           "Lucid plays them from the first frame before each capture", item.name)
 

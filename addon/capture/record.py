@@ -37,7 +37,7 @@ from ...inference.shot.model import (
     pass_sequence,
 )
 from ...inference.shot.model import Sequence as ImageSequence
-from ...inference.shot.store import seal, write_atomic
+from ...inference.shot.store import seal, write_part
 from .frames import Flow, FrameScene, FrameSurfaces
 from .instances import Registry
 from .layers import Actor
@@ -242,13 +242,13 @@ class Recorder:
     def _write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         stream = io.BytesIO()
         np.savez_compressed(stream, **arrays)
-        write_atomic(self._folder / name, stream.getvalue())
+        write_part(self._folder / name, stream.getvalue())
 
 
 def _write(paths: Sequence[Path], encode: Callable[[Any], bytes], content: Any) -> None:
     data = encode(content)
     for path in paths:
-        write_atomic(path, data)
+        write_part(path, data)
 
 
 def _whole_layer(kind: Kind, name: str) -> Layer:

@@ -157,6 +157,8 @@ class Shooting:
 
     def _depsgraph(self) -> bpy.types.Depsgraph:
         layer = self.scene.view_layers[self.view_layer]
+        if layer.depsgraph is None:     # of a scene that no window shows
+            self.scene.frame_set(self.scene.frame_current, subframe=self.scene.frame_subframe)
         layer.update()
         return layer.depsgraph
 

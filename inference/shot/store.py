@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import LucidError
 from .manifest import shot_from_json, shot_to_json
@@ -26,10 +26,14 @@ _CHUNK = 1 << 20
 
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in 1 MiB pieces."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
+        return _sha256(stream)
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -46,6 +50,16 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def write_part(path: Path, data: bytes) -> None:
+    """Write a file of a shot that is not sealed yet: :func:`seal` brings it to the disk before it writes the manifest.
+    Raises DISK_WRITE."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
         raise disk_error(path, error) from error
 
 
@@ -105,12 +119,22 @@ def new_shot_folder(target: Path) -> Iterator[Path]:
 
 
 def seal(folder: Path, shot: Shot) -> Shot:
-    """Hash every file below ``folder`` and write the manifest last. Returns the shot with its hashes."""
-    files = {path.relative_to(folder).as_posix(): sha256_file(path)
-             for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Bring every file below ``folder`` to the disk, hash it, and write the manifest last. Returns the shot with its hashes.
+    Raises DISK_WRITE."""
+    files = {path.relative_to(folder).as_posix(): _settled(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     sealed = replace(shot, files=files)
     write_json(folder / MANIFEST, shot_to_json(sealed))
     return sealed
+
+
+def _settled(path: Path) -> str:
+    """The hash of a file that is on the disk, not only on its way there."""
+    try:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+            return _sha256(stream)
+    except OSError as error:
+        raise disk_error(path, error) from error
 
 
 def open_shot(folder: Path, *, verify: bool = True) -> Shot:

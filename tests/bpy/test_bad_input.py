@@ -23,7 +23,7 @@ from lucid.tests.captured import add_camera, add_cube, add_sphere
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = CaptureSpec(Frames(1, 3), Size(32, 16), actors=("Ball",), passes=tuple(PASS_TEXTS), samples=1)
-# a file of more bytes than this fails like a disk that is full; a folder and a small pass still fit
+# a file of more bytes than this fails, as on a disk that is full
 DISK = 3000
 FULL_DISK = """
 import resource, runpy, sys
@@ -55,7 +55,8 @@ def _refusal(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
 @pytest.mark.parametrize(("flags", "code"), [
     (("--frames", "5:1"), "RANGE_EMPTY"), (("--frames", "1:5:0"), "RANGE_EMPTY"), (("--size", "0x90"), "USAGE"),
     (("--size", "9000x90"), "SIZE_INVALID"), (("--camera", "Nobody"), "CAMERA_MISSING"),
-    (("--actors", "Nobody"), "ACTOR_UNKNOWN"), (("--actors", "environment"), "ACTOR_NAME"), (("--actors", "Light"), "ACTOR_EMPTY")])
+    (("--actors", "Nobody"), "ACTOR_UNKNOWN"), (("--actors", "environment"), "ACTOR_NAME"),
+    (("--actors", "Light"), "ACTOR_EMPTY")])
 def test_flags_that_describe_no_shot(flags: tuple[str, ...], code: str, blend: Path, tmp_path: Path,
                                      capfd: pytest.CaptureFixture[str]) -> None:
     assert _refusal(capfd, blend, "--out", tmp_path / "out" / "a.lucid", *flags) == code
@@ -196,6 +197,7 @@ def _cloud_for_hair() -> None:
     bpy.context.scene.collection.objects.link(cloud)
     fill = cloud.modifiers.new("Fill", "MESH_TO_VOLUME")
     fill.object, fill.voxel_amount = bpy.data.objects["Cube"], 4
+    bpy.context.view_layer.update()
 
 
 def _until(steps: Iterator[Progress], stage: str) -> None:

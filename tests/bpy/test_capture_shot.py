@@ -66,7 +66,7 @@ def _fails_while_writing(monkeypatch: pytest.MonkeyPatch) -> None:
         if path.name == "depth.0002.exr":
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record, "write_atomic", write)
+    monkeypatch.setattr(record, "write_part", write)
 
 
 @pytest.mark.parametrize("fails", [_fails_while_drawing, _fails_while_writing])
