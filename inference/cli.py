@@ -119,12 +119,14 @@ def _describe(shot: Shot) -> list[str]:
     frames, span = shot.frames, shot.depth_range
     lines = [f"{shot.name}: {len(frames)} frames {frames.start}:{frames.end}:{frames.step} at {shot.rate.fps:g} fps,"
              f" {shot.size}",
-             f"camera {shot.camera}; depth {span.near:.3g} m to {span.far:.3g} m",
+             f"camera {shot.camera}" + (f": {shot.camera_words}" if shot.camera_words else ""),
+             f"depth {span.near:.3g} m to {span.far:.3g} m",
              f"passes: {', '.join(s.name for s in shot.passes)}; prompt: \"{shot.prompt}\""]
     for layer in shot.layers:
         names = ", ".join(sorted({shot.instances[i] for i in layer.ids}))
         posed = ", posed" if layer.pose is not None else ""
         lines.append(f"layer {layer.name}" + (f" ({names})" if names else "") + posed)
+    lines += [f"note: {shot.source['notes']}"] if "notes" in shot.source else []
     return [*lines, f"{len(shot.files)} files, every hash right"]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from .shot.takes import check_prompts
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNHEARD = 141          # as a shell has it for a closed pipe
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +38,8 @@ def say(text: str) -> None:
 
 
 def run_verb(function: Callable[[], int]) -> int:
-    """Call a verb; a LucidError becomes one line on standard error and exit status 2, Ctrl-C 130."""
+    """Call a verb; a LucidError becomes one line on standard error and exit status 2, Ctrl-C 130, a reader that
+    went away 141."""
     try:
         return function()
     except LucidError as error:
@@ -45,6 +48,9 @@ def run_verb(function: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("lucid: INTERRUPTED: stopped by the keyboard (run it again to go on)\n")
         return EXIT_INTERRUPTED
+    except BrokenPipeError:         # whoever reads, `head` say, has what it wanted; nothing is left to flush at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNHEARD
 
 
 def add_take_flags(parser: argparse.ArgumentParser) -> None:

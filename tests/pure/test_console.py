@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from lucid.inference.console import Parser, add_take_flags, parse_frames, parse_size, take_request
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
+from lucid.tests.shots import make_shot
 
+ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("environment", "Walker")
 
 
@@ -46,3 +53,13 @@ def test_a_request_says_what_the_flags_say() -> None:
     flags = ["run", "--layer-prompt", " Walker = a = b ", "--seed", "3", "--steps", "4"]
     assert take_request(parser().parse_args(flags), "a street", LAYERS) == TakeRequest(
         "a street", {"Walker": "a = b"}, seed=3, steps=4)
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    make_shot(tmp_path / "a.lucid", frames=Frames(1, 2), size=Size(32, 16), figure=False)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run([sys.executable, str(ROOT / "inference"), "inspect", str(tmp_path / "a.lucid")], stdout=pipe,
+                               stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (141, "")
