@@ -121,7 +121,7 @@ def _describe(shot: Shot) -> list[str]:
              f" {shot.size}",
              f"camera {shot.camera}" + (f": {shot.camera_words}" if shot.camera_words else ""),
              f"depth {span.near:.3g} m to {span.far:.3g} m",
-             f"passes: {', '.join(s.name for s in shot.passes)}; prompt: \"{shot.prompt}\""]
+             f"passes: {', '.join(s.name for s in shot.passes) or 'none'}; prompt: \"{shot.prompt}\""]
     for layer in shot.layers:
         names = ", ".join(sorted({shot.instances[i] for i in layer.ids}))
         posed = ", posed" if layer.pose is not None else ""

@@ -37,8 +37,8 @@ class CaptureOperator:
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Capture in one go, for scripts."""
         try:
-            for _progress in self._start(context):
-                continue
+            for step in self._start(context):
+                self._tell(step)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -67,6 +67,7 @@ class CaptureOperator:
         try:
             while time.monotonic() < deadline:
                 step = next(self._steps)
+                self._tell(step)
                 context.window_manager.progress_update(int(1000 * step.done / max(1, step.total)))
                 context.workspace.status_text_set(f"Capturing: {step.text}   (Esc stops)")
         except StopIteration:
@@ -100,6 +101,10 @@ class CaptureOperator:
         source_scene(context.scene).lucid.shot = blend_path(self._targets[0]) + "/"
         self.report({"INFO"}, f"Captured {', '.join(target.name for target in self._targets)}")
         return {"FINISHED"}
+
+    def _tell(self, step: Progress) -> None:
+        if step.note:
+            self.report({"WARNING"}, step.text)
 
     def _clear(self, context: bpy.types.Context) -> None:
         context.window_manager.event_timer_remove(self._timer)

@@ -85,8 +85,8 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
         for shooting, (spec, target) in zip(taken, shots, strict=True):
             shooting.seal(name=target.stem, rate=frame_rate(scene), span=span, camera=_camera_names(scene, spec),
                           source=_source(scene, view_layer), mix=mix)
-    for note in registry.notes:
-        yield Progress(total, total, note)
+    for note in dict.fromkeys(note for shooting in taken for note in shooting.notes):
+        yield Progress(total, total, note, note=True)
 
 
 def default_size(scene: bpy.types.Scene) -> Size:

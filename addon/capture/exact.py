@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,16 @@ class Exact:
     materials: tuple[str, ...]
 
 
-def exact_frame(cycles: Cycles, frame: int, wanted: frozenset[int], *, flow: bool) -> Exact:
-    """The objects with these session uids, and their instances, as if nothing else were there. ``flow`` is for shots
-    whose frames follow each other without a gap: Cycles knows the motion to the very next frame only.
+def exact_frame(cycles: Cycles, frame: int, wanted: Collection[int], *, flow: bool,
+                instancers: Collection[int] | None = None) -> Exact:
+    """The objects with these session uids, and their instances, as if nothing else were there; of the instances only those
+    by ``instancers``, where these are given.
 
-    Raises what :class:`Cycles` does.
+    ``flow`` is for shots whose frames follow each other without a gap: Cycles knows the motion to the very next frame
+    only. Raises what :class:`Cycles` does.
     """
     items = [item for item in bpy.data.objects if item.session_uid in wanted]
-    still = cycles.data(frame, (*_PASSES, *(("vector",) if flow else ())), _alone(cycles, items))
+    still = cycles.data(frame, (*_PASSES, *(("vector",) if flow else ())), _alone(cycles, items, instancers))
     read = still.channels
     index = np.where(read["Depth.Z"] < _FARTHEST, np.rint(read["Object Index.X"]), 0.0).astype(np.uint32)
     ours = index > 0
@@ -83,12 +85,13 @@ def merged(surface: Mapping[str, Array], exact: Mapping[str, Array]) -> dict[str
             for name, values in surface.items()}
 
 
-def _alone(cycles: Cycles, items: Sequence[bpy.types.Object]) -> Iterator[Change]:
+def _alone(cycles: Cycles, items: Sequence[bpy.types.Object], instancers: Collection[int] | None) -> Iterator[Change]:
     """Numbers the items from 1 by their pass index, and hides all else from the camera but for what instances them:
     without it they would be hidden too. What nothing else is made of is not even rendered, which is where the time goes.
     """
     numbers = {item.session_uid: number for number, item in enumerate(items, start=1)}
-    instancers, gathered = cycles.instancers(numbers), _in_used_collections()
+    gathered = _in_used_collections()
+    instancers = cycles.instancers(numbers) if instancers is None else instancers
     for item in bpy.data.objects:
         if item.session_uid in numbers or item.session_uid in instancers:
             # unlike Cryptomatte, the index is of what depth is of where something is partly transparent

@@ -20,13 +20,14 @@ from .volume import VolumeGrid, VolumeSurface
 
 @dataclass
 class FrameScene:
-    """What is to be drawn in ``frame``: ``camera`` names the camera object, ``readings`` holds what was read of the
-    evaluated scene beside its surfaces."""
+    """What is to be drawn in ``frame``: ``camera`` names the camera object, ``counts`` is as :func:`.instances.gather` has
+    it, ``readings`` holds what was read of the evaluated scene beside its surfaces."""
 
     frame: int
     camera: str
     view: CameraView
     groups: list[Group]
+    counts: dict[int, int] = field(default_factory=dict)
     volumes: list[VolumeGrid] = field(default_factory=list)
     readings: Any = None
 

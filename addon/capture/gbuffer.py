@@ -109,8 +109,9 @@ class Walk:
         camera = camera_at(depsgraph.scene, frame, self.camera)
         if camera is None:
             raise LucidError("CAMERA_MISSING", f"no camera is set at frame {frame}", "set the scene's camera")
-        scene = FrameScene(frame, camera.name_full, view_of(camera.evaluated_get(depsgraph), depsgraph, self.size),
-                           gather(depsgraph, cache, self.registry, self.actor_of, self.skipped))
+        groups, counts = gather(depsgraph, cache, self.registry, self.actor_of, self.skipped)
+        scene = FrameScene(frame, camera.name_full, view_of(camera.evaluated_get(depsgraph), depsgraph, self.size), groups,
+                           counts)
         if self.volumes is not None:
             scene.volumes = self.volumes.read(depsgraph)
         scene.readings = self.read(depsgraph, scene)
@@ -178,8 +179,8 @@ class LucidPasses(bpy.types.RenderEngine):
         scene, frame = depsgraph.scene_eval, depsgraph.scene.frame_current
         chosen = depsgraph.scene.lucid.shown_pass
         render = scene.render
-        scale = render.resolution_percentage / 100.0
-        size = Size(max(int(render.resolution_x * scale), 1), max(int(render.resolution_y * scale), 1))
+        size = Size(*(max(pixels * render.resolution_percentage // 100, 1)
+                      for pixels in (render.resolution_x, render.resolution_y)))
         if scene.camera is None or scene.camera.data.type not in {"PERSP", "ORTHO"}:
             self.report({"WARNING"}, "Lucid Passes draws perspective and orthographic cameras only")
             return

@@ -43,6 +43,11 @@ class Mesh:
         return np.zeros((len(self.faces), 2), np.float32) if found is None else found
 
     @cached_property
+    def corner_points(self) -> NDArray[np.float32]:
+        """(L, 3): the point of each face's corner. A mesh that deforms is asked for them in three frames."""
+        return self.points[self.faces]
+
+    @cached_property
     def corners_of_box(self) -> NDArray[np.float64]:
         """(8, 3): the corners of the bounding box."""
         ends = self.points.min(axis=0), self.points.max(axis=0)

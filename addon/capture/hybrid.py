@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,47 +18,35 @@ from .frames import FrameSurfaces
 from .instances import ENVIRONMENT_ACTOR, Registry
 from .layers import Actor
 from .lit import cycles_mattes
-from .materials import needs_cycles
 from .raster import MATTE_SAMPLES, Motion, Surface
+from .scout import Owned
 
 Array = NDArray[Any]
 
 
-def exact_objects(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> dict[int, tuple[str, str]]:
-    """Session uid -> (name, reason) of the objects that only Cycles can draw, instanced ones and those of geometry nodes
-    too."""
-    shown = (item for item in scene.objects if not item.hide_render and item.visible_camera)
-    reasons = {item.session_uid: (item.name, needs_cycles(item)) for item in shown}
-    for instance in depsgraph.object_instances:
-        item = instance.object
-        # the depsgraph is the viewport's, which shows what renders hide
-        if instance.show_self and item.visible_camera and (instance.is_instance or not item.hide_render):
-            uid = item.original.session_uid
-            reasons[uid] = (item.original.name, needs_cycles(item) or reasons.get(uid, ("", None))[1])
-    return {uid: (name, reason) for uid, (name, reason) in reasons.items() if reason is not None}
-
-
 class ExactFrames:
-    """The objects ``wanted`` in every frame of a shot: rendered first, kept in ``folder``, then merged into what the
-    rasteriser draws without them."""
+    """What a scout found for Cycles, in every frame of a shot: rendered first, kept in ``folder``, then merged into what
+    the rasteriser draws without it."""
 
-    def __init__(self, folder: Path, cycles: Cycles, actors: Sequence[Actor], registry: Registry, wanted: frozenset[int],
-                 *, alpha: bool) -> None:
+    def __init__(self, folder: Path, cycles: Cycles, actors: Sequence[Actor], registry: Registry,
+                 owned: Mapping[int, Owned], *, alpha: bool) -> None:
         self._folder, self._cycles, self._actors, self._registry = folder, cycles, tuple(actors), registry
-        self._owned, self._alpha = _owned(wanted, self._actors), alpha
+        self._owned, self._alpha = dict(sorted(owned.items())), alpha
 
     def render(self, frames: Sequence[int], *, flow: bool) -> Iterator[int]:
         """Yields each frame once it is done; between two of them every setting is the user's. ``flow`` needs frames without
         a gap."""
         self._folder.mkdir()
-        everything = Actor("", "", frozenset().union(*self._owned.values()), ())
+        everything = Actor("", "", frozenset().union(*(owned.objects for owned in self._owned.values())), ())
         for frame in frames:
             # each owner's alone: what stands behind somebody else's belongs to the clean plate and to amodal depth
-            for owner, uids in self._owned.items():
-                self._keep(frame, owner, exact_frame(self._cycles, frame, uids, flow=flow))
+            for owner, owned in self._owned.items():
+                self._keep(frame, owner, exact_frame(self._cycles, frame, owned.objects, flow=flow,
+                                                     instancers=owned.instancers))
             mattes = list(cycles_mattes(self._cycles, frame, MATTE_SAMPLES, self._actors))
             cover = list(cycles_mattes(self._cycles, frame, MATTE_SAMPLES, (everything,))) if self._alpha else []
-            np.savez(self._file(frame, "mattes"), mattes=np.array(mattes, np.float32), cover=np.array(cover, np.float32))
+            np.savez_compressed(self._file(frame, "mattes"), mattes=np.array(mattes, np.float32),
+                                cover=np.array(cover, np.float32))
             yield frame
 
     def amended(self, surfaces: FrameSurfaces) -> FrameSurfaces:
@@ -68,33 +56,30 @@ class ExactFrames:
             exact = self._read(surfaces.frame, str(owner))
             full, alone[owner] = _put_in(full, exact), _put_in(alone[owner], exact)
         covers = self._read(surfaces.frame, "mattes")
-        alpha = surfaces.alpha if surfaces.alpha is None else np.maximum(surfaces.alpha, covers["cover"][0])
+        alpha = np.maximum(surfaces.alpha, covers["cover"][0]) if self._alpha and surfaces.alpha is not None else None
         return replace(surfaces, full=full, environment=alone[ENVIRONMENT_ACTOR] if self._actors else full,
                        actors=tuple(alone[index] for index in range(len(self._actors))),
                        mattes=covers["mattes"] if self._actors else surfaces.mattes, alpha=alpha)
 
     def _keep(self, frame: int, owner: int, exact: Exact) -> None:
-        numbers = [self._registry.number((name, name, ()), owner) if name else 0 for name in exact.objects]
+        # two actors may be instances of one object
+        top = self._actors[owner].name if owner != ENVIRONMENT_ACTOR else ""
+        numbers = [self._registry.number((top or name, name, ()), owner) if name else 0 for name in exact.objects]
         materials = [self._registry.material(bpy.data.materials.get(name)) for name in exact.materials]
-        np.savez(self._file(frame, str(owner)), id=np.array(numbers, np.uint32)[exact.object],
+        np.savez_compressed(self._file(frame, str(owner)), id=np.array(numbers, np.uint32)[exact.object],
                  material=np.array(materials, np.uint32)[exact.material],
                  **{name: getattr(exact, name) for name in _KEPT})
 
     def _read(self, frame: int, name: str) -> dict[str, Array]:
-        with np.load(self._file(frame, name)) as file:
-            return dict(file)
+        """Each file is read once, and then it is gone: a shot may be long."""
+        path = self._file(frame, name)
+        with np.load(path) as file:
+            found = dict(file)
+        path.unlink()
+        return found
 
     def _file(self, frame: int, name: str) -> Path:
         return self._folder / f"{frame}.{name}.npz"
-
-
-def _owned(wanted: frozenset[int], actors: Sequence[Actor]) -> dict[int, frozenset[int]]:
-    """Actor (or ENVIRONMENT_ACTOR) -> the session uids of its objects."""
-    owned: dict[int, set[int]] = {}
-    for uid in wanted:
-        owner = next((index for index, actor in enumerate(actors) if uid in actor.objects), ENVIRONMENT_ACTOR)
-        owned.setdefault(owner, set()).add(uid)
-    return {owner: frozenset(uids) for owner, uids in sorted(owned.items())}
 
 
 _KEPT = tuple(name for name in Exact.__dataclass_fields__ if name not in ("object", "objects", "material", "materials"))

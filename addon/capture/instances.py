@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Mesh, MeshCache
-from .materials import Cutout, Invisible, classify, materials_of
+from .materials import Cutout, Invisible, classify, materials_of, needs_cycles
 
 ENVIRONMENT_ACTOR = -1
 _UNUSED = 0x7FFFFFFF        # how Blender fills the end of a persistent_id
@@ -73,15 +73,18 @@ class Registry:
 
 
 def gather(depsgraph: bpy.types.Depsgraph, cache: MeshCache, registry: Registry, actor_of: Callable[[Any], int],
-           skipped: frozenset[int] = frozenset()) -> list[Group]:
+           skipped: frozenset[int] = frozenset()) -> tuple[list[Group], dict[int, int]]:
     """Walk the depsgraph once. ``actor_of(instance)`` gives the index of the actor or ENVIRONMENT_ACTOR; objects whose
     session uid is in ``skipped`` are drawn by somebody else.
 
-    Everything with an evaluated mesh is drawn, whatever it was made from; what has none is named in the notes.
+    Returns the groups and, by instance id, how many instances there are where these are merely counted 0, 1, 2, ...: when
+    that number changes, nobody knows who is who. Everything with an evaluated mesh is drawn, whatever it was made from;
+    what has none is named in the notes.
     """
     cache.forget_changed(depsgraph)
     groups: dict[tuple[Mesh, tuple[int, ...]], Group] = {}
     slots: dict[tuple[int, int], tuple[int, ...]] = {}
+    families: dict[tuple[str, str], dict[int, int]] = {}        # what instances, what is instanced: its own number -> id
     for instance in depsgraph.object_instances:
         evaluated = instance.object
         original = evaluated.original
@@ -92,13 +95,15 @@ def gather(depsgraph: bpy.types.Depsgraph, cache: MeshCache, registry: Registry,
             continue
         if not instance.is_instance and len(evaluated.particle_systems) > 0:
             _note_particle_hair(registry, evaluated)
-        if not (instance.show_self and evaluated.visible_camera):
+        if not (instance.show_self and camera_sees(instance, depsgraph.view_layer)):
             continue
         mesh = cache.mesh(evaluated)
         if mesh is None:
             continue
         owner = (original.session_uid, evaluated.data.session_uid)
         if owner not in slots:
+            if reason := needs_cycles(evaluated):       # it came into the picture between the frames that were looked at
+                registry.notes[f"'{original.name}' is drawn solid: {reason}"] = None
             slots[owner] = tuple(registry.material(material) for material in materials_of(evaluated))
         actor = actor_of(instance)
         key = (mesh, slots[owner])
@@ -106,10 +111,24 @@ def gather(depsgraph: bpy.types.Depsgraph, cache: MeshCache, registry: Registry,
         if group is None:
             group = groups[key] = Group(*key)
         group.matrices.append(np.array(instance.matrix_world, np.float64))
-        group.ids.append(registry.number(_key(instance), actor))
+        top, name, places = identity = _key(instance)
+        number = registry.number(identity, actor)
+        if places:
+            families.setdefault((top, name), {})[places[-1]] = number
+        group.ids.append(number)
         group.actors.append(actor)
     cache.keep_only(group.mesh for group in groups.values())
-    return list(groups.values())
+    counted = (family for family in families.values() if family.keys() == set(range(len(family))))
+    return list(groups.values()), {number: len(family) for family in counted for number in family.values()}
+
+
+def camera_sees(instance: bpy.types.DepsgraphObjectInstance, layer: bpy.types.ViewLayer) -> bool:
+    """Whether camera rays meet an instance: neither it nor what instances it is hidden from them, nor in a collection that
+    the view layer has for indirect light only."""
+    if not instance.object.visible_camera:
+        return False
+    owners = (instance.object.original, *((instance.parent.original,) if instance.is_instance else ()))
+    return all(owner.visible_camera and not owner.indirect_only_get(view_layer=layer) for owner in owners)
 
 
 def _key(instance: bpy.types.DepsgraphObjectInstance) -> tuple[str, str, tuple[int, ...]]:

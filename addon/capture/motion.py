@@ -41,6 +41,7 @@ class Neighbours:
     def __init__(self, here: FrameScene, following: FrameScene | None, previous: FrameScene | None) -> None:
         self._next, self._previous = (other if other is not None and other.camera == here.camera else None
                                       for other in (following, previous))
+        self._counts = here.counts
         self.next_view: CameraView = (self._next or here).view
         self.previous_view: CameraView = (self._previous or here).view
         self.has_next, self.has_previous = self._next is not None, self._previous is not None
@@ -50,21 +51,23 @@ class Neighbours:
         group's own, so that nothing deforms."""
         found: dict[tuple[Mesh, Mesh] | None, list[Known]] = {}
         for index, (number, matrix) in enumerate(zip(group.ids, group.matrices, strict=True)):
-            after, after_mesh = _followed(group.mesh, number, self._next)
-            before, before_mesh = _followed(group.mesh, number, self._previous)
+            after, after_mesh = self._followed(group.mesh, number, self._next)
+            before, before_mesh = self._followed(group.mesh, number, self._previous)
             moves = None if after_mesh is group.mesh is before_mesh else (after_mesh, before_mesh)
             found.setdefault(moves, []).append(Known(index, matrix if after is None else after,
                                                      matrix if before is None else before,
                                                      after is not None, before is not None))
         yield from found.items()
 
-
-def _followed(mesh: Mesh, number: int, frame: FrameScene | None) -> tuple[NDArray[np.float64] | None, Mesh]:
-    """The matrix and the mesh of an instance in another frame; (None, its own mesh) where it cannot be followed."""
-    place = frame.places.get(number) if frame is not None else None
-    if place is None or not mesh.moves_into(place[0]):
-        return None, mesh
-    return place[1], place[0]
+    def _followed(self, mesh: Mesh, number: int, frame: FrameScene | None) -> tuple[NDArray[np.float64] | None, Mesh]:
+        """The matrix and the mesh of an instance in another frame; (None, its own mesh) where it cannot be followed."""
+        place = frame.places.get(number) if frame is not None else None
+        if frame is None or place is None or not mesh.moves_into(place[0]):
+            return None, mesh
+        here, there = self._counts.get(number), frame.counts.get(number)
+        if here is not None and there is not None and here != there:
+            return None, mesh
+        return place[1], place[0]
 
 
 def background_step(here: CameraView, there: CameraView,

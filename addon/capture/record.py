@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ _RANGE_SAMPLES = 1_000_000
 _FEWEST, _MOST = 64, 4096
 # files are compressed and written beside the drawing of the next frame; zlib, NumPy and fsync let other threads run
 _WRITERS = 4
-_MOST_WAITING = 64
+_MOST_WAITING = 256 << 20       # bytes, as arrays
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ class Recorder:
         self._folder, self._frames, self._actors, self._registry = folder, frames, tuple(actors), registry
         self._track, self._passes = track, frozenset(passes)
         self._volume_frames: set[int] = set()
+        self._owners: dict[int, int] = {}       # of this shot; by the time of sealing the registry has the next one's
         self._boxes: list[NDArray[np.float64]] = []
         self._distances: list[float] = []
         self._intrinsics: list[NDArray[np.float64]] = []
         self._cameras: list[NDArray[np.float64]] = []
         self.inverse: list[NDArray[np.float32]] = []
         self._orthographic = False
-        self._waiting: list[Future[None]] = []
+        self._waiting: list[tuple[Future[None], int]] = []
         self._writers: ThreadPoolExecutor | None = None
 
     @contextmanager
@@ -88,7 +90,7 @@ class Recorder:
                 yield
                 self._wait(0)
             finally:
-                for future in self._waiting:
+                for future, _size in self._waiting:
                     future.cancel()
                 self._waiting.clear()
 
@@ -98,6 +100,7 @@ class Recorder:
 
     def add(self, surfaces: FrameSurfaces) -> None:
         """Write every image of one frame and remember its camera, poses and a few inverse depths."""
+        self._owners |= self._registry.actors
         # without actors the clean plate is the whole scene: compressed once, written twice
         same = LAYER_PASSES[Kind.ENVIRONMENT] if surfaces.environment is surfaces.full else ()
         for name, channels in self._channels(surfaces):
@@ -116,9 +119,7 @@ class Recorder:
         self._intrinsics.append(surfaces.view.K)
         self._cameras.append(surfaces.view.world_from_camera)
         self._orthographic |= surfaces.view.orthographic
-        budget = min(max(_RANGE_SAMPLES // len(self._frames), _FEWEST), _MOST)
-        step = max(surfaces.full.depth.size // budget, 1)
-        self.inverse.append(1.0 / surfaces.full.depth.ravel()[::step])
+        self.inverse.append(self._range_samples(surfaces.full.depth))
         self._boxes.append(surfaces.scene.readings.boxes)
         hit = surfaces.full.depth[np.isfinite(surfaces.full.depth)]
         self._distances.append(float(np.median(hit)) if hit.size else np.nan)
@@ -153,6 +154,18 @@ class Recorder:
         for frame in missing:
             self.add_volume(frame, clear_air(size))
 
+    def _range_samples(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Some of a frame's inverse depths, from every column of the picture; the nearest where all of these miss."""
+        budget = min(max(_RANGE_SAMPLES // len(self._frames), _FEWEST), _MOST)
+        step = max(depth.size // budget, 1)
+        while math.gcd(step, depth.shape[1]) > 1:
+            step += 1
+        samples = 1.0 / depth.ravel()[::step]
+        hit = depth[np.isfinite(depth)]
+        if hit.size and not samples.any():
+            samples[0] = 1.0 / hit.min()
+        return samples
+
     def _channels(self, surfaces: FrameSurfaces) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         """The EXR passes that were asked for, each with its channels."""
         full = surfaces.full
@@ -172,7 +185,7 @@ class Recorder:
                 yield name, dict(zip(PASSES[name], planes(), strict=True))
 
     def seal(self, *, name: str, rate: Rate, size: Size, span: DepthRange, pixel_aspect: float, camera: str, prompt: str,
-             source: Mapping[str, str], audio: str, markers: tuple[Marker, ...]) -> Shot:
+             source: Mapping[str, str], audio: str, markers: tuple[Marker, ...], notes: Sequence[str]) -> Shot:
         """Write camera.npz and pose.npz, then hash everything and write the manifest."""
         self._write_arrays("camera.npz", {"frame": np.array(self._frames.numbers, np.int32),
                                           "K": np.stack(self._intrinsics),
@@ -180,8 +193,8 @@ class Recorder:
         self._write_arrays("pose.npz", self._track.arrays(self._actors))
         details = dict(source)
         details["projection"] = "orthographic" if self._orthographic else "perspective"
-        if self._registry.notes:
-            details["notes"] = "; ".join(self._registry.notes)
+        if notes:
+            details["notes"] = "; ".join(notes)
         passes = tuple(pass_sequence(name) for name in PASSES if name in self._passes)
         return seal(self._folder, Shot(
             name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
@@ -195,9 +208,11 @@ class Recorder:
         heights = boxes[:, :, 1, 2] - boxes[:, :, 0, 2]
         subjects = [Subject(actor.name, boxes[:, index].mean(axis=1), float(np.nanmedian(heights[:, index])))
                     for index, actor in enumerate(self._actors) if np.isfinite(heights[:, index]).any()]
-        distances = np.array(self._distances)       # NaN in frames that show nothing; a shot shows something somewhere
+        distances = np.array(self._distances)
+        seen = np.isfinite(distances)
+        distance = np.where(seen, distances, np.median(distances[seen])) if seen.any() else None
         return camera_words(np.stack(self._intrinsics), np.stack(self._cameras), size, rate.fps / self._frames.step,
-                            subjects, distance=np.where(np.isnan(distances), np.nanmedian(distances), distances),
+                            subjects, distance=distance,
                             orthographic=self._orthographic)
 
     def _layers(self) -> tuple[Layer, ...]:
@@ -217,7 +232,7 @@ class Recorder:
 
     def _ids(self) -> dict[int, list[int]]:
         ids: dict[int, list[int]] = {index: [] for index in range(len(self._actors))}
-        for number, actor in sorted(self._registry.actors.items()):
+        for number, actor in sorted(self._owners.items()):
             if actor in ids:
                 ids[actor].append(number)
         return ids
@@ -231,13 +246,14 @@ class Recorder:
     def _later(self, frame: int, patterns: Sequence[str], encode: Callable[[Any], bytes], content: Any) -> None:
         assert self._writers is not None, "frames are recorded inside writing()"
         paths = [self._folder / frame_path(pattern, frame) for pattern in patterns]
-        self._waiting.append(self._writers.submit(_write, paths, encode, content))
+        arrays = content.values() if isinstance(content, Mapping) else (content,)
+        self._waiting.append((self._writers.submit(_write, paths, encode, content), sum(array.nbytes for array in arrays)))
         self._wait(_MOST_WAITING)
 
     def _wait(self, most: int) -> None:
-        """Raise the error of a file that failed; keep no more than ``most`` files in memory."""
-        while len(self._waiting) > most or (self._waiting and self._waiting[0].done()):
-            self._waiting.pop(0).result()
+        """Raise the error of a file that failed; keep no more than ``most`` bytes in memory."""
+        while self._waiting and (sum(size for _future, size in self._waiting) > most or self._waiting[0][0].done()):
+            self._waiting.pop(0)[0].result()
 
     def _write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         stream = io.BytesIO()

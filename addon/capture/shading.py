@@ -131,14 +131,14 @@ def parts_of(mesh: Mesh, materials: Sequence[int], looks: Mapping[int, Cutout | 
 def _values(mesh: Mesh, material: NDArray[np.int32], moves: tuple[Mesh, Mesh] | None, *,
             detailed: bool) -> dict[str, NDArray[np.float32]]:
     """What each corner of a face brings, (L, ...)."""
-    values = {"position": mesh.points[mesh.faces], "normal": mesh.normal}
+    values = {"position": mesh.corner_points, "normal": mesh.normal}
     if detailed:
         count = len(mesh.faces)
         values["uv"] = np.full((count, 2), np.nan, np.float32) if mesh.uv is None else mesh.uv
         values["rest"] = np.full((count, 3), np.nan, np.float32) if mesh.rest is None else mesh.rest[mesh.faces]
         values["material"] = material.astype(np.float32)
     if moves is not None:
-        values["next_position"], values["previous_position"] = (other.points[mesh.faces] for other in moves)
+        values["next_position"], values["previous_position"] = (other.corner_points for other in moves)
     return values
 
 

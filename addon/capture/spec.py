@@ -34,11 +34,12 @@ class CaptureSpec:
 
 @dataclass(frozen=True)
 class Progress:
-    """``done`` of ``total`` frames, and what to tell the user."""
+    """``done`` of ``total`` frames, and what to tell the user; a ``note`` is to be read, the rest passes by."""
 
     done: int
     total: int
     text: str
+    note: bool = False
 
 
 def checked_camera(scene: bpy.types.Scene, spec: CaptureSpec) -> bpy.types.Object | None:

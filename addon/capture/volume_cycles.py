@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import bpy
@@ -14,7 +14,7 @@ from .volume import VolumeSurface
 from .volume_grids import shows_inside
 
 
-def cycles_volume(cycles: Cycles, frame: int, samples: int) -> VolumeSurface:
+def cycles_volume(cycles: Cycles, frame: int, samples: int, volumes: Collection[int] | None = None) -> VolumeSurface:
     """Transmittance and emission as the marcher gives them, averaged over the pixel and with the noise of ``samples``;
     ``depth`` is NaN where the volumes take something, since Cycles does not say where, and +inf where they take nothing.
 
@@ -22,19 +22,20 @@ def cycles_volume(cycles: Cycles, frame: int, samples: int) -> VolumeSurface:
     of, so that alpha is what they take away. What is inside of a visible surface (coloured glass) is not seen.
     Raises what :class:`Cycles` does.
     """
-    channels = cycles.picture(frame, samples, _volumes_alone(cycles), film_transparent=True).channels
+    channels = cycles.picture(frame, samples, _volumes_alone(cycles, volumes), film_transparent=True).channels
     emission = np.stack([channels[f"Combined.{name}"] for name in "RGB"], axis=-1)
     transmittance = np.clip(1.0 - channels["Combined.A"], 0.0, 1.0).astype(np.float32)
     depth = np.where(transmittance < 1.0, np.nan, np.inf).astype(np.float32)
     return VolumeSurface(transmittance, emission, depth)
 
 
-def _volumes_alone(cycles: Cycles) -> Iterator[Change]:
+def _volumes_alone(cycles: Cycles, volumes: Collection[int] | None) -> Iterator[Change]:
     yield changed(cycles.scene.cycles, max_bounces=0)
     yield _dark(cycles.scene)
-    volumes = {instance.object.original.session_uid
-               for instance in cycles.scene.view_layers[cycles.view_layer].depsgraph.object_instances
-               if shows_inside(instance.object)}
+    if volumes is None:
+        volumes = {instance.object.original.session_uid
+                   for instance in cycles.scene.view_layers[cycles.view_layer].depsgraph.object_instances
+                   if shows_inside(instance.object)}
     for item in bpy.data.objects:
         if item.session_uid not in volumes:
             yield changed(item, is_holdout=True, visible_volume_scatter=False)

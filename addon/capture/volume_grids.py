@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...inference.errors import LucidError
+from .instances import camera_sees
 from .materials import Invisible, classify, is_volume, materials_of
 from .volume import MOST_VOXELS, WIDE, VolumeGrid
 from .volume_shading import Term, blackbody_curve, refused, terms_of
@@ -136,7 +137,7 @@ def _volumes(depsgraph: bpy.types.Depsgraph, notes: dict[str, None]) -> Iterator
     """Evaluated volume objects that the camera is to see, with their world matrices."""
     for instance in depsgraph.object_instances:
         evaluated = instance.object
-        if evaluated.type != "VOLUME" or not (instance.show_self and evaluated.visible_camera):
+        if evaluated.type != "VOLUME" or not (instance.show_self and camera_sees(instance, depsgraph.view_layer)):
             continue
         matrix = np.array(instance.matrix_world, np.float64)
         if abs(np.linalg.det(matrix[:3, :3])) < _SMALLEST:
