@@ -105,7 +105,7 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=parse_size, default=None, metavar="WxH")
     parser.add_argument("--actors", default=None, metavar="A,B", help="objects or collections, each a layer of its own")
     parser.add_argument("--passes", default=None, metavar="P,P",
-                        help=f"default: what the file's Lucid panel has; or some of {','.join(PASS_TEXTS)}")
+                        help=f"default: what the file's Lucid panel has; or some of {', '.join(PASS_TEXTS)}")
     parser.add_argument("--samples", type=int, default=None, metavar="N", help="Cycles samples of beauty and shadow")
     parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
                         help="let this action play; BLEND itself stays as it is; repeatable")

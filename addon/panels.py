@@ -8,6 +8,7 @@ import bpy
 from ..inference.shot.takes import State
 from .capture import default_size
 from .capture.sequence import has_shots
+from .capture.show import PASS_TEXTS
 from .timeline import source_scene
 
 _STATE_ICONS = {State.QUEUED: "TIME", State.RUNNING: "RENDER_ANIMATION", State.DONE: "CHECKMARK", State.CANCELLED: "X",
@@ -22,6 +23,7 @@ class LucidPanel:
 
 class LUCID_PT_shot(LucidPanel, bpy.types.Panel):
     bl_label = "Shot"
+    bl_order = 0
 
     def draw(self, context: bpy.types.Context) -> None:
         scene = source_scene(context.scene)
@@ -64,7 +66,9 @@ class LUCID_PT_passes(LucidPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, layout = source_scene(context.scene).lucid, self.layout
-        layout.column(align=True).prop(settings, "passes", expand=True)
+        column = layout.column(align=True)
+        for name in PASS_TEXTS:         # expanded as one property, a click would switch all the others off
+            column.prop_enum(settings, "passes", name)
         row = layout.row()
         row.use_property_split = True
         row.use_property_decorate = False
@@ -86,6 +90,7 @@ class LUCID_UL_actors(bpy.types.UIList):
 
 class LUCID_PT_actors(LucidPanel, bpy.types.Panel):
     bl_label = "Actors"
+    bl_order = 1
 
     def draw(self, context: bpy.types.Context) -> None:
         settings = source_scene(context.scene).lucid
@@ -99,6 +104,7 @@ class LUCID_PT_actors(LucidPanel, bpy.types.Panel):
 
 class LUCID_PT_generate(LucidPanel, bpy.types.Panel):
     bl_label = "Capture and Generate"
+    bl_order = 4
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
@@ -137,6 +143,7 @@ class LUCID_UL_takes(bpy.types.UIList):
 
 class LUCID_PT_takes(LucidPanel, bpy.types.Panel):
     bl_label = "Takes"
+    bl_order = 5
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
@@ -146,7 +153,7 @@ class LUCID_PT_takes(LucidPanel, bpy.types.Panel):
         if runtime.takes_of == settings.shot:
             row.template_list("LUCID_UL_takes", "", runtime, "takes", runtime, "take_index", rows=3)
         else:
-            row.label(text="Another scene's takes: refresh")
+            row.label(text="Another scene's takes: refresh" if settings.shot else "No shot is captured yet")
         column = row.column(align=True)
         column.operator("lucid.takes_refresh", text="", icon="FILE_REFRESH")
         column.operator("lucid.open_folder", text="", icon="FILE_FOLDER")

@@ -19,7 +19,7 @@ class LUCID_UL_pose_joints(bpy.types.UIList):
         row = split.row(align=True)
         row.active = item.enabled
         row.alert = missing and bool(item.bone)
-        row.prop_search(item, "bone", armature, "bones", text="")
+        row.label(text=item.bone or "none")
         row.prop(item, "enabled", text="")
 
     def filter_items(self, _context: bpy.types.Context, data: object, _property: str) -> tuple[list[int], list[int]]:
@@ -34,6 +34,7 @@ class LUCID_PT_pose(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Lucid"
     bl_label = "Pose"
+    bl_order = 2
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
@@ -62,6 +63,7 @@ class LUCID_PT_pose(bpy.types.Panel):
             column = layout.column()
             column.use_property_split = True
             column.use_property_decorate = False
+            column.prop_search(joint, "bone", armature, "bones")
             column.prop(joint, "end")
             column.prop(joint, "offset")
 

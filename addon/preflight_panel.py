@@ -18,6 +18,7 @@ class LUCID_PT_preflight(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Lucid"
     bl_label = "Preflight"
+    bl_order = 3
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -36,7 +37,7 @@ class LUCID_PT_preflight(bpy.types.Panel):
                           depress=chosen).number = number
             if chosen:
                 # a line that is too long for the button is told again
-                told = (row.text, row.hint) if len(row.text) > _WIDTH else (row.hint,)
+                told = (row.text, row.hint) if len(row.text) > _WIDTH - 6 else (row.hint,)
                 for part in (part for text in told for part in textwrap.wrap(text, _WIDTH)):
                     column.label(text=part, icon="BLANK1")
 

@@ -80,11 +80,12 @@ class LucidShotSettings(bpy.types.PropertyGroup):
                          description="The captured shot that Generate and the takes list work on",
                          update=lambda settings, context: context.window_manager.lucid.read_takes(settings.shot))
     passes: EnumProperty(name="Passes", options={"ENUM_FLAG"}, default=set(GBUFFER_PASSES),
-                         description="What is captured beside the layers; depth, normals and ids are needed to generate",
+                         description="What is captured beside the layers",
                          items=[(name, label, text, 1 << place) for place, (name, (label, text))
                                 in enumerate(PASS_TEXTS.items())])
     samples: IntProperty(name="Samples", default=16, min=1, soft_max=512,
-                         description="Cycles samples a pixel of the beauty and of the shadows and reflections")
+                         description="Cycles samples a pixel of the beauty and of the shadows and reflections. Blender waits "
+                                     "for each picture; Esc is heard between two")
     shown_pass: EnumProperty(name="Pass", description="What a render with the engine Lucid Passes shows",
                              items=[(name, name.replace("_", " ").title(), text) for name, text in SHOWN.items()])
     source: PointerProperty(type=bpy.types.Scene, name="Source",

@@ -42,7 +42,10 @@ class LUCID_OT_preflight_show(bpy.types.Operator):
 
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
-        row = context.window_manager.lucid.findings[properties.number]
+        findings = context.window_manager.lucid.findings
+        if properties.number >= len(findings):
+            return "Show what to do, select the object and go to the frame"
+        row = findings[properties.number]
         return f"{row.text}.\n{row.hint}"
 
     @classmethod

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -158,7 +159,7 @@ class Cycles:
     def _render(self) -> None:
         try:
             # whatever scene is rendered, Blender takes the frame of the context's
-            with bpy.context.temp_override(scene=self.scene):
+            with bpy.context.temp_override(scene=self.scene), _signals_kept():
                 ended = bpy.ops.render.render(scene=self.scene.name, layer=self.view_layer, write_still=True)
         except RuntimeError as error:
             reason = "; ".join(line.removeprefix("Error: ") for line in str(error).strip().splitlines())
@@ -171,6 +172,23 @@ class Cycles:
         if camera is None:
             raise LucidError("CAMERA_MISSING", f"no camera is set at frame {frame}", "set the scene's camera")
         return camera
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM until the render is over. Raised inside Cycles' own Python, the exception would be printed and
+    forgotten, and the capture would go on."""
+    handlers = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+    heard: list[int] = []       # without the place they came to, which would keep Cycles' engine alive
+    try:
+        for number in handlers:
+            signal.signal(number, lambda which, _place: heard.append(which))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in heard:
+        handlers[number](number, None)
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

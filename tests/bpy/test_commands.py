@@ -277,6 +277,22 @@ def test_ctrl_c_stops_a_capture_and_leaves_nothing(blend: Path, tmp_path: Path) 
     assert not out.exists()
 
 
+def test_ctrl_c_while_cycles_renders_stops_after_the_picture(blend: Path, tmp_path: Path) -> None:
+    """Inside Cycles' own Python it would be printed and forgotten."""
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "blender_entry.py"), "--", "capture", str(blend), "--frames", "1:1000",
+         "--passes", "beauty", "--samples", "256", "--size", "64x48", "--out", str(out / "a.lucid")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while ": beauty" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _said, error = process.communicate(timeout=120.0)
+    assert process.returncode == 130 and "lucid: INTERRUPTED" in error and "Traceback" not in error
+    assert not out.exists()
+
+
 def test_inspect_is_the_workers(blend: Path, tmp_path: Path, with_worker: None, capfd: pytest.CaptureFixture[str]) -> None:
     make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
     assert commands.main(["inspect", str(tmp_path / "walk.lucid")]) == 0
