@@ -29,6 +29,7 @@ from .geometry import MeshCache, RestMemory
 from .instances import ENVIRONMENT_ACTOR, Registry, gather
 from .motion import Neighbours
 from .raster import Rasteriser
+from .scout import Scout
 from .show import picture
 from .volume import Marcher
 from .volume_grids import VolumeReader
@@ -160,7 +161,7 @@ class LucidPasses(bpy.types.RenderEngine):
     bl_use_gpu_context = True
     bl_use_preview = False
 
-    walk: ClassVar[Walk | None] = None
+    walk: ClassVar[Walk | Scout | None] = None
 
     def render(self, depsgraph: bpy.types.Depsgraph) -> None:
         walk = LucidPasses.walk
@@ -209,8 +210,8 @@ class LucidPasses(bpy.types.RenderEngine):
         self.end_result(result)
 
 
-def render_some(scene: bpy.types.Scene, view_layer: str, walk: Walk) -> None:
-    """One render() call of the engine over the next frames of ``walk``; the caller restores the scene.
+def render_some(scene: bpy.types.Scene, view_layer: str, walk: Walk | Scout) -> None:
+    """One render() call of the engine over the next frames of ``walk``, which may only look; the caller restores the scene.
 
     Raises what drawing raised, RENDER_FAILED with Blender's own words, RENDER_BUSY when Blender is rendering already, and
     CAPTURE_CANCELLED on Esc.
