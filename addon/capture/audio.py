@@ -18,7 +18,7 @@ import bpy
 
 from ...inference.errors import LucidError
 from ...inference.shot.model import Frames
-from ...inference.shot.store import write_atomic
+from ...inference.shot.store import write_part
 from .contacts import Contact
 from .sequence import markers_of
 
@@ -81,7 +81,7 @@ def write_audio(scene: bpy.types.Scene, frames: Frames, folder: Path, contacts: 
     cues = {"strips": _strips(scene, frames), "markers": [asdict(marker) for marker in markers_of(scene, frames)],
             "contacts": [asdict(contact) for contact in contacts]}
     if any(cues.values()):
-        write_atomic(folder / CUES, (json.dumps(cues, indent=2, ensure_ascii=False) + "\n").encode())
+        write_part(folder / CUES, (json.dumps(cues, indent=2, ensure_ascii=False) + "\n").encode())
     if mix is None:
         return ""
     written = io.BytesIO()
@@ -90,7 +90,7 @@ def write_audio(scene: bpy.types.Scene, frames: Frames, folder: Path, contacts: 
         stream.setsampwidth(_FRAME // 2)
         stream.setframerate(RATE)
         stream.writeframes(mix.part(frames))
-    write_atomic(folder / MIX, written.getvalue())
+    write_part(folder / MIX, written.getvalue())
     return MIX
 
 

@@ -37,7 +37,6 @@ class FrameScene:
         return {number: (group.mesh, matrix) for group in self.groups
                 for number, matrix in zip(group.ids, group.matrices, strict=True)}
 
-
     def boxes(self, actors: int) -> NDArray[np.float64]:
         """(actors, 2, 3): the least and the greatest corner of what each actor shows, along the world's axes; NaN for one
         that shows nothing."""

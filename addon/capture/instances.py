@@ -44,6 +44,7 @@ class Registry:
     materials: dict[str, int] = field(default_factory=dict)
     looks: dict[int, Cutout | Invisible] = field(default_factory=dict)      # of materials that are not just solid
     notes: dict[str, None] = field(default_factory=dict)
+    judged: set[int] = field(default_factory=set)       # session uids of objects that were asked whether they can be drawn
 
     def number(self, key: tuple[str, str, tuple[int, ...]], actor: int) -> int:
         found = self.numbers.setdefault(key, len(self.numbers) + 1)
@@ -102,8 +103,10 @@ def gather(depsgraph: bpy.types.Depsgraph, cache: MeshCache, registry: Registry,
             continue
         owner = (original.session_uid, evaluated.data.session_uid)
         if owner not in slots:
-            if reason := needs_cycles(evaluated):       # it came into the picture between the frames that were looked at
-                registry.notes[f"'{original.name}' is drawn solid: {reason}"] = None
+            if owner[0] not in registry.judged:         # materials are long to follow and do not change
+                registry.judged.add(owner[0])
+                if reason := needs_cycles(evaluated):   # it came into the picture between the frames that were looked at
+                    registry.notes[f"'{original.name}' is drawn solid: {reason}"] = None
             slots[owner] = tuple(registry.material(material) for material in materials_of(evaluated))
         actor = actor_of(instance)
         key = (mesh, slots[owner])

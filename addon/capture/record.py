@@ -73,7 +73,6 @@ class Recorder:
         self._volume_frames: set[int] = set()
         self._owners: dict[int, int] = {}       # of this shot; by the time of sealing the registry has the next one's
         self._boxes: list[NDArray[np.float64]] = []
-        self._distances: list[float] = []
         self._intrinsics: list[NDArray[np.float64]] = []
         self._cameras: list[NDArray[np.float64]] = []
         self.inverse: list[NDArray[np.float32]] = []
@@ -121,8 +120,6 @@ class Recorder:
         self._orthographic |= surfaces.view.orthographic
         self.inverse.append(self._range_samples(surfaces.full.depth))
         self._boxes.append(surfaces.scene.readings.boxes)
-        hit = surfaces.full.depth[np.isfinite(surfaces.full.depth)]
-        self._distances.append(float(np.median(hit)) if hit.size else np.nan)
         ids = self._ids()
         self._track.add(surfaces, surfaces.scene.readings.pose,
                         [np.array(ids[a], np.uint32) for a in range(len(self._actors))])
@@ -138,15 +135,14 @@ class Recorder:
             pictures += [(layer_sequence(Kind.SHADOW, SHADOW, "ratio"), lit.ratio),
                          (layer_sequence(Kind.SHADOW, SHADOW, "difference"), lit.difference)]
         for sequence, picture in pictures:
-            self._later(lit.frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, _planes(picture), strict=True)))
+            self._image(lit.frame, sequence, _planes(picture))
 
     def add_volume(self, frame: int, volume: VolumeSurface) -> None:
         """Write what the volumes of one frame do."""
         self._volume_frames.add(frame)
         for name, planes in (("transmittance", [volume.transmittance]), ("emission", _planes(volume.emission)),
                              ("depth", [volume.depth])):
-            sequence = layer_sequence(Kind.VOLUME, VOLUME, name)
-            self._later(frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
+            self._image(frame, layer_sequence(Kind.VOLUME, VOLUME, name), planes)
 
     def complete(self, size: Size) -> None:
         """Write clear air for the frames without volumes, where others have some; inside :meth:`writing`."""
@@ -208,12 +204,13 @@ class Recorder:
         heights = boxes[:, :, 1, 2] - boxes[:, :, 0, 2]
         subjects = [Subject(actor.name, boxes[:, index].mean(axis=1), float(np.nanmedian(heights[:, index])))
                     for index, actor in enumerate(self._actors) if np.isfinite(heights[:, index]).any()]
-        distances = np.array(self._distances)
+        # of what is seen; NaN in frames that show nothing
+        distances = np.array([1.0 / np.median(hit) if (hit := samples[samples > 0.0]).size else np.nan
+                              for samples in self.inverse])
         seen = np.isfinite(distances)
         distance = np.where(seen, distances, np.median(distances[seen])) if seen.any() else None
         return camera_words(np.stack(self._intrinsics), np.stack(self._cameras), size, rate.fps / self._frames.step,
-                            subjects, distance=distance,
-                            orthographic=self._orthographic)
+                            subjects, distance=distance, orthographic=self._orthographic)
 
     def _layers(self) -> tuple[Layer, ...]:
         ids = self._ids()
@@ -239,9 +236,12 @@ class Recorder:
 
     def _write_layer(self, kind: Kind, folder: str, frame: int, surface: Surface, names: Sequence[str]) -> None:
         for name in names:
-            sequence = layer_sequence(kind, folder, name)
             planes = [surface.depth] if name == "depth" else _planes(surface.normal)
-            self._later(frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
+            self._image(frame, layer_sequence(kind, folder, name), planes)
+
+    def _image(self, frame: int, sequence: ImageSequence, planes: Sequence[NDArray[Any]]) -> None:
+        """An EXR file of the sequence: one plane (H, W) for each of its channels."""
+        self._later(frame, (sequence.pattern,), exr_bytes, dict(zip(sequence.channels, planes, strict=True)))
 
     def _later(self, frame: int, patterns: Sequence[str], encode: Callable[[Any], bytes], content: Any) -> None:
         assert self._writers is not None, "frames are recorded inside writing()"

@@ -60,6 +60,7 @@ class Shooting:
         """Take every frame. Between steps every setting is the user's."""
         self.registry.actors.clear()        # of the shot before
         self.registry.notes.clear()
+        self.registry.judged.clear()
         yield from self._settled_physics()
         walk, scout = self._walk(), self._scouted()
         for name, reason in scout.reasons.items():
