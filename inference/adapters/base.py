@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 StepDone = Callable[[int, int], None]
+DEPTH, GEOMETRY = "depth", "geometry"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class Profile:
 
     ``legal_frames`` ascending; ``multiple`` of width and height in pixels; ``mask_grow`` pixels by which an actor's
     silhouette is grown into the region the model repaints; ``mask_box`` repaints the bounding box instead (tight masks
-    hurt the large VACE models); ``pose_grow`` pixels by which the pose region exceeds the silhouette;
+    hurt the large VACE models); ``control`` is what it was trained on: "depth" (inverse depth in grey) or "geometry"
+    (depth and normals); ``pose_lines`` lays only the skeleton's lines over that, else the skeleton stands alone on black,
+    ``pose_grow`` pixels beyond the silhouette;
     ``pose_reversed`` draws the skeleton in BGR, as VACE's annotator did.
     """
 
@@ -32,6 +35,8 @@ class Profile:
     mask_box: bool
     pose_grow: int
     pose_reversed: bool
+    control: str = DEPTH
+    pose_lines: bool = False
 
 
 class Adapter(Protocol):
@@ -41,12 +46,13 @@ class Adapter(Protocol):
     weights: dict[str, str]
 
     def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
-                 step_done: StepDone) -> NDArray[np.float32]:
+                 step_done: StepDone, references: Sequence[NDArray[np.float32]] = ()) -> NDArray[np.float32]:
         """Paint the masked region of a video.
 
         ``control`` (F, H, W, 3) in [0, 1]: the control inside the mask, the kept picture outside; ``mask`` (F, H, W),
         true = generate. F and H, W are legal for the profile. ``step_done(done, total)`` is called after each step
-        and may raise to stop. Returns (F, H, W, 3) float32 sRGB in [0, 1].
+        and may raise to stop. ``references`` are pictures (h, w, 3) sRGB in [0, 1] of the subject, best on white: its
+        look is carried over. Returns (F, H, W, 3) float32 sRGB in [0, 1].
         """
         ...
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
 from ..shot.store import sha256_file
+from .pinned import SHA256
 
 MINI = Path(__file__).parent / "weights" / "mini"
 PIPELINE = "WanVACEPipeline"
@@ -35,6 +37,8 @@ def find(weights: str) -> Path:
         raise LucidError("WEIGHTS_MISSING", f"there is no weights folder '{weights}'",
                          "give mini, a diffusers folder, or a hub repository OWNER/NAME")
     check(folder)
+    if folder == MINI:
+        check_pinned(folder, SHA256)
     return folder
 
 
@@ -44,7 +48,7 @@ def check(folder: Path) -> None:
         if path.suffix.lower() in _UNSAFE:
             raise LucidError("WEIGHTS_UNSAFE", f"{path.relative_to(folder)} can carry code; only safetensors are loaded",
                              "remove it, or convert the weights to safetensors")
-    index = _json(folder, "model_index.json")
+    index = read_json(folder, "model_index.json")
     if index.get("_class_name") != PIPELINE:
         raise LucidError("WEIGHTS_INVALID", f"{folder} holds a {index.get('_class_name')}, not a {PIPELINE}",
                          "give a Wan-VACE checkpoint in diffusers' layout")
@@ -53,9 +57,19 @@ def check(folder: Path) -> None:
             _check_component(folder, name)
 
 
+def check_pinned(folder: Path, pinned: Mapping[str, str]) -> None:
+    """The files are the ones that were shipped. Raises WEIGHTS_CHANGED."""
+    for name, digest in pinned.items():
+        if not (folder / name).is_file():
+            raise _missing(folder, name)
+        if sha256_file(folder / name) != digest:
+            raise LucidError("WEIGHTS_CHANGED", f"the embedded model's {name} is not the file Lucid was made with",
+                             "install Lucid again; your own weights belong into a folder of their own")
+
+
 def profile(folder: Path) -> dict[str, Any]:
     """The checkpoint's own habits (lucid_profile.json), or nothing: then the family's defaults hold."""
-    return _json(folder, PROFILE) if (folder / PROFILE).is_file() else {}
+    return read_json(folder, PROFILE) if (folder / PROFILE).is_file() else {}
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -67,12 +81,12 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def _check_component(folder: Path, name: str) -> None:
     if name == "scheduler":
-        _json(folder, "scheduler/scheduler_config.json")
+        read_json(folder, "scheduler/scheduler_config.json")
         return
     if name == "tokenizer":
-        _json(folder, "tokenizer/tokenizer_config.json")
+        read_json(folder, "tokenizer/tokenizer_config.json")
         return
-    _json(folder, f"{name}/config.json")
+    read_json(folder, f"{name}/config.json")
     shards = sorted((folder / name).glob("*.safetensors.index.json"))
     needed = (_shards(folder, f"{name}/{shards[0].name}") if shards
               else {"model.safetensors" if name.startswith("text_encoder") else "diffusion_pytorch_model.safetensors"})
@@ -82,13 +96,14 @@ def _check_component(folder: Path, name: str) -> None:
 
 
 def _shards(folder: Path, name: str) -> set[str]:
-    table = _json(folder, name).get("weight_map")
+    table = read_json(folder, name).get("weight_map")
     if not isinstance(table, dict) or not table:
         raise LucidError("WEIGHTS_INVALID", f"{folder / name} maps no weights to files", "get that file again")
     return {str(value) for value in table.values()}
 
 
-def _json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """One JSON object of a checkpoint. Raises WEIGHTS_MISSING or WEIGHTS_INVALID."""
     path = folder / name
     if not path.is_file():
         raise _missing(folder, name)

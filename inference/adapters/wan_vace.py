@@ -3,25 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import WanVACEPipeline
+from diffusers import FlowMatchEulerDiscreteScheduler, WanVACEPipeline
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
+from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
-from .base import Profile, StepDone
+from .base import DEPTH, GEOMETRY, Profile, StepDone
+from .clean import CleanWanVACETransformer
 
 VAE_CHUNK = 4
 NEGATIVE_PROMPT = ""
 # Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
 DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
-                            "mask_box": True, "pose_grow": 8, "pose_reversed": True}
+                            "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
+                            "pose_lines": False}
 
 
 class WanVACE:
@@ -42,8 +46,7 @@ class WanVACE:
         cuda = torch.cuda.is_available()
         dtype: Any = {"default": torch.bfloat16, "vae": torch.float32} if cuda else torch.float32
         try:
-            # checkpoint.find has fetched what was missing: from_pretrained itself never connects
-            pipeline = WanVACEPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype)
+            pipeline = load_pipeline(folder, dtype)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else repr(error)
             raise LucidError("WEIGHTS_INVALID", f"the weights in {folder} cannot be loaded: {reason}",
@@ -59,7 +62,7 @@ class WanVACE:
         return cls(pipeline, profile, checkpoint.hashes(folder))
 
     def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
-                 step_done: StepDone) -> NDArray[np.float32]:
+                 step_done: StepDone, references: Sequence[NDArray[np.float32]] = ()) -> NDArray[np.float32]:
         """See :class:`~lucid.inference.adapters.base.Adapter`."""
         frames, height, width = mask.shape
         self._check(frames, height, width)
@@ -79,7 +82,8 @@ class WanVACE:
                 num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
                 num_inference_steps=steps,
                 guidance_scale=self.profile.guidance,
-                latents=self._noise(frames, height, width, seed),
+                reference_images=[_picture(reference) for reference in references] or None,
+                latents=self._noise(frames, height, width, seed, len(references)),
                 output_type="np",
                 callback_on_step_end=after_step,
                 max_sequence_length=self.profile.text_length,
@@ -99,12 +103,16 @@ class WanVACE:
     def _temporal_factor(self) -> int:
         return int(self.pipeline.vae_scale_factor_temporal)
 
-    def _noise(self, frames: int, height: int, width: int, seed: int) -> torch.Tensor:
-        """White noise (1, z, T, H/8, W/8) from a CPU generator: the same on every machine."""
+    def _noise(self, frames: int, height: int, width: int, seed: int, references: int) -> torch.Tensor:
+        """White noise (1, z, R + T, H/8, W/8) from a CPU generator: the same on every machine. The video's part does not
+        depend on the number of references, whose latent frames the pipeline puts first."""
         factor = int(self.pipeline.vae_scale_factor_spatial)
-        shape = (1, int(self.pipeline.transformer.config.in_channels), (frames - 1) // self._temporal_factor + 1,
-                 height // factor, width // factor)
-        return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+        channels = int(self.pipeline.transformer.config.in_channels)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        parts = [torch.randn((1, channels, length, height // factor, width // factor), generator=generator,
+                             dtype=torch.float32)
+                 for length in ((frames - 1) // self._temporal_factor + 1, references)]
+        return torch.cat(parts[::-1], dim=2)
 
     def _check(self, frames: int, height: int, width: int) -> None:
         """The pipeline accepts wrong sizes silently and misaligns the control, so they are refused here."""
@@ -114,9 +122,35 @@ class WanVACE:
                              f"multiples of {profile.multiple}; frames: {', '.join(map(str, profile.legal_frames))}")
 
 
+def load_pipeline(folder: Path, dtype: Any) -> Any:
+    """The stock pipeline of a folder, with the scheduler whose latents hooks may edit: flow matching's Euler steps.
+
+    (UniPC, which Wan's folders name, recomputes each step from its own copy of the latents and drops edits.)
+    """
+    saved = checkpoint.read_json(folder, "scheduler/scheduler_config.json")
+    parts: dict[str, Any] = {}
+    if saved.get("prediction_type") == "sample":
+        parts["transformer"] = CleanWanVACETransformer.from_pretrained(
+            folder / "transformer", local_files_only=True, use_safetensors=True,
+            dtype=dtype["default"] if isinstance(dtype, dict) else dtype)
+    # checkpoint.find has fetched what was missing: from_pretrained itself never connects
+    pipeline = WanVACEPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype, **parts)
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=int(saved.get("num_train_timesteps", 1000)),
+        shift=float(saved.get("flow_shift", saved.get("shift", 1.0))), shift_terminal=saved.get("shift_terminal"))
+    return pipeline
+
+
+def _picture(reference: NDArray[np.float32]) -> Image.Image:
+    """(h, w, 3) sRGB in [0, 1] as the 8-bit image that the pipeline takes."""
+    return Image.fromarray((np.clip(reference, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+
+
 def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
     """Rules from the components' configuration, habits from the checkpoint's profile over the family's defaults."""
     habits = {**DEFAULTS, **own}
+    if habits["control"] not in (DEPTH, GEOMETRY):
+        raise ValueError(f"there is no control '{habits['control']}'")
     patch_time, patch_height, _ = pipeline.transformer.config.patch_size
     factor = int(pipeline.vae_scale_factor_temporal)
     # the VAE encodes one frame, then chunks of four; the DiT's patches must tile the latent frames
@@ -126,7 +160,8 @@ def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
                    steps=int(habits["steps"]), guidance=float(habits["guidance"]),
                    text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),
                    mask_box=bool(habits["mask_box"]), pose_grow=int(habits["pose_grow"]),
-                   pose_reversed=bool(habits["pose_reversed"]))
+                   pose_reversed=bool(habits["pose_reversed"]), control=habits["control"],
+                   pose_lines=bool(habits["pose_lines"]))
 
 
 def _place_on_gpu(pipeline: Any, folder: Path) -> None:

@@ -19,24 +19,41 @@ from ..shot.model import Layer, Sequence, Shot
 
 
 @dataclass(frozen=True, eq=False)
+class Surface:
+    """``depth`` (F, H, W) float32 metres, +inf where nothing is; ``normal`` (F, H, W, 2) float32: x and y in camera space,
+    OpenCV axes, 0 where nothing is, or None where the model is told none."""
+
+    depth: NDArray[np.float32]
+    normal: NDArray[np.float32] | None
+
+    def before(self, other: Surface) -> Surface:
+        """What is seen of the two: the nearer one in each pixel."""
+        normal = None
+        if self.normal is not None and other.normal is not None:
+            normal = np.where((self.depth <= other.depth)[..., None], self.normal, other.normal)
+        return Surface(np.minimum(self.depth, other.depth), normal)
+
+
+@dataclass(frozen=True, eq=False)
 class Actor:
     """One actor over the shot, padded to the model's frames and size.
 
-    ``matte`` (F, H, W) float32 visible coverage; ``depth`` (F, H, W) float32 metres, amodal, +inf where it is not;
+    ``matte`` (F, H, W) float32 visible coverage; ``surface`` amodal, +inf where it is not;
     ``joints`` (F, N, 2) pixels and ``shown`` (F, N), or None for an actor without a skeleton; N is 18, or 128 with hands
     and face.
     """
 
     layer: Layer
     matte: NDArray[np.float32]
-    depth: NDArray[np.float32]
+    surface: Surface
     joints: NDArray[np.float32] | None
     shown: NDArray[np.bool_] | None
 
     @property
     def distance(self) -> float:
         """Median depth of what is seen of it, metres; +inf for an actor that is never in the picture."""
-        values = self.depth[(self.matte > 0.5) & np.isfinite(self.depth)]
+        depth = self.surface.depth
+        values = depth[(self.matte > 0.5) & np.isfinite(depth)]
         return float(np.median(values)) if values.size else float("inf")
 
     def pose_video(self, *, reverse_channels: bool) -> NDArray[np.float32]:
@@ -49,20 +66,20 @@ class Actor:
 
 @dataclass(frozen=True)
 class Footage:
-    """``environment`` (F, H, W) metres: the clean plate's depth; ``actors`` from the farthest to the nearest."""
+    """``environment``: the clean plate; ``actors`` from the farthest to the nearest."""
 
-    environment: NDArray[np.float32]
+    environment: Surface
     actors: tuple[Actor, ...]
 
 
-def load_footage(folder: Path, shot: Shot, fit: Fit) -> Footage:
+def load_footage(folder: Path, shot: Shot, fit: Fit, *, normals: bool) -> Footage:
     """Read what generation needs of a verified shot. Raises EXR_INVALID, PNG_INVALID, PASS_MISSING, SHOT_INVALID."""
-    actors = [_actor(folder, shot, layer, fit) for layer in shot.actors]
-    environment = _depth(folder, shot, shot.environment.sequence("depth"), fit)
+    actors = [_actor(folder, shot, layer, fit, normals) for layer in shot.actors]
+    environment = _surface(folder, shot, shot.environment, fit, normals)
     return Footage(environment, tuple(sorted(actors, key=lambda actor: -actor.distance)))
 
 
-def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit) -> Actor:
+def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool) -> Actor:
     matte = layer.sequence("matte")
     coverage = np.stack([read_png(folder / matte.path(frame)) for frame in shot.frames.numbers])
     if coverage.shape[1:] != (shot.size.height, shot.size.width) or coverage.dtype != np.uint8:
@@ -70,18 +87,27 @@ def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit) -> Actor:
                          "capture the shot again")
     joints, shown = _skeleton(folder, layer, fit)
     return Actor(layer, fit.pad(coverage.astype(np.float32) / 255.0),
-                 _depth(folder, shot, layer.sequence("depth"), fit), joints, shown)
+                 _surface(folder, shot, layer, fit, normals), joints, shown)
 
 
-def _depth(folder: Path, shot: Shot, sequence: Sequence, fit: Fit) -> NDArray[np.float32]:
+def _surface(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool) -> Surface:
+    (depth,) = _planes(folder, shot, layer.sequence("depth"), "Z", fit)
+    if not normals:
+        return Surface(depth, None)
+    return Surface(depth, np.stack(_planes(folder, shot, layer.sequence("normal"), "XY", fit), axis=-1))
+
+
+def _planes(folder: Path, shot: Shot, sequence: Sequence, names: str, fit: Fit) -> list[NDArray[np.float32]]:
+    """The named channels of a pass, each (F, H, W), padded."""
     frames = []
     for frame in shot.frames.numbers:
         channels = read_exr(folder / sequence.path(frame))
-        if "Z" not in channels or channels["Z"].shape != (shot.size.height, shot.size.width):
-            raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no Z channel of {shot.size}",
-                             "capture the shot again")
-        frames.append(channels["Z"])
-    return fit.pad(np.stack(frames).astype(np.float32))
+        for name in names:
+            if name not in channels or channels[name].shape != (shot.size.height, shot.size.width):
+                raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no {name} channel of {shot.size}",
+                                 "capture the shot again")
+        frames.append([channels[name] for name in names])
+    return [fit.pad(np.stack(plane).astype(np.float32)) for plane in zip(*frames, strict=True)]
 
 
 def _skeleton(folder: Path, layer: Layer,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import Profile
-from ..conditioning.compose import box, compose, dilate
+from ..adapters.base import GEOMETRY, Profile
+from ..conditioning.compose import box, dilate, overlay
 from ..conditioning.depth import inverse_depth
+from ..conditioning.geometry import geometry
 from ..shot.model import DepthRange
-from .footage import Actor
+from .footage import Actor, Surface
 
 Video = NDArray[np.float32]
 
@@ -25,27 +26,40 @@ class Painting:
     mask: NDArray[np.bool_]
 
 
-def environment_painting(depth: NDArray[np.float32], span: DepthRange) -> Painting:
-    """The clean plate: its inverse depth everywhere, everything painted."""
-    empty = np.zeros(depth.shape, bool)
-    return Painting(compose(inverse_depth(depth, span), np.zeros((*depth.shape, 3), np.float32), empty), ~empty)
+def surface_control(surface: Surface, span: DepthRange, profile: Profile) -> Video:
+    """(F, H, W, 3) in [0, 1]: what the model is told of a surface, in the form it was trained on."""
+    inverse = inverse_depth(surface.depth, span)
+    if profile.control == GEOMETRY:
+        assert surface.normal is not None
+        return geometry(inverse, surface.normal, np.isfinite(surface.depth))
+    return np.repeat(inverse[..., None], 3, axis=-1)
 
 
-def actor_painting(actor: Actor, behind: NDArray[np.float32], context: Video, span: DepthRange,
-                   profile: Profile) -> Painting:
+def with_skeleton(control: Video, actor: Actor, silhouette: NDArray[np.bool_], profile: Profile) -> Video:
+    """The control with the actor's skeleton over it, where the actor has one: its lines, or alone in the silhouette."""
+    if actor.joints is None:
+        return control
+    pose = actor.pose_video(reverse_channels=profile.pose_reversed)
+    region = np.asarray(pose.any(-1)) if profile.pose_lines else dilate(silhouette, profile.pose_grow)
+    return overlay(control, pose, region)
+
+
+def environment_painting(plate: Surface, span: DepthRange, profile: Profile) -> Painting:
+    """The clean plate: its control everywhere, everything painted."""
+    return Painting(surface_control(plate, span, profile), np.ones(plate.depth.shape, bool))
+
+
+def actor_painting(actor: Actor, behind: Surface, context: Video, span: DepthRange, profile: Profile) -> Painting:
     """One actor in the picture made so far.
 
-    ``behind`` (F, H, W) is the depth of all that is generated already, ``context`` (F, H, W, 3) its picture. Inside
-    the grown silhouette the control is the skeleton (where the actor has one) and depth; outside, the kept picture.
+    ``behind`` is the surface of all that is generated already, ``context`` (F, H, W, 3) its picture. Inside the grown
+    silhouette the control is the surface and the skeleton (where the actor has one); outside, the kept picture.
     """
-    silhouette = (np.isfinite(actor.depth) & (actor.depth <= behind)) | (actor.matte > 0.0)
-    depth = inverse_depth(np.minimum(behind, actor.depth), span)
-    if actor.joints is None:
-        pose, region = np.zeros((*depth.shape, 3), np.float32), np.zeros(depth.shape, bool)
-    else:
-        pose, region = actor.pose_video(reverse_channels=profile.pose_reversed), dilate(silhouette, profile.pose_grow)
+    depth = actor.surface.depth
+    silhouette = (np.isfinite(depth) & (depth <= behind.depth)) | (actor.matte > 0.0)
+    control = with_skeleton(surface_control(actor.surface.before(behind), span, profile), actor, silhouette, profile)
     mask = dilate(box(silhouette) if profile.mask_box else silhouette, profile.mask_grow)
-    return Painting(np.where(mask[..., None], compose(depth, pose, region), context), mask)
+    return Painting(np.where(mask[..., None], control, context), mask)
 
 
 def over(below: Video, colour: Video, alpha: NDArray[np.float32]) -> Video:

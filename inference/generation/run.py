@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import Adapter, Profile, load, versions
+from ..adapters.base import GEOMETRY, Adapter, Profile, load, versions
 from ..conditioning.fit import Fit, fit
 from ..errors import LucidError
 from ..shot.images import to_uint8, write_png
@@ -69,7 +69,7 @@ class TakeRun:
         plan = fit(len(shot.frames), shot.size, legal_frames=adapter.profile.legal_frames,
                    multiple=adapter.profile.multiple)
         self._tell_fit(plan, adapter.profile)
-        footage = load_footage(self.shot_folder, shot, plan)
+        footage = load_footage(self.shot_folder, shot, plan, normals=adapter.profile.control == GEOMETRY)
         layers = Layers(shot, request, adapter, plan, footage, self._step)
         pictures = layers.paint(self._note)
         self._write(shot, plan, pictures)
@@ -146,16 +146,16 @@ class Layers:
         for actor in self.footage.actors:
             if actor not in self.seen:
                 note(f"'{actor.layer.name}' is never in the picture: its layer is left out")
-        depth = self.footage.environment
-        picture = self._paint(self.shot.environment, environment_painting(depth, self.shot.depth_range), 0)
-        painted = [(self.shot.environment, picture, np.ones(depth.shape, np.float32))]
+        behind, profile = self.footage.environment, self.adapter.profile
+        picture = self._paint(self.shot.environment, environment_painting(behind, self.shot.depth_range, profile), 0)
+        painted = [(self.shot.environment, picture, np.ones(behind.depth.shape, np.float32))]
         alphas = over_alphas([actor.matte for actor in self.seen])
         for index, (actor, alpha) in enumerate(zip(self.seen, alphas, strict=True), start=1):
-            painting = actor_painting(actor, depth, picture, self.shot.depth_range, self.adapter.profile)
+            painting = actor_painting(actor, behind, picture, self.shot.depth_range, profile)
             colour = self._paint(actor.layer, painting, index)
             painted.append((actor.layer, colour, alpha))
             picture = over(picture, colour, actor.matte)
-            depth = np.minimum(depth, actor.depth)
+            behind = actor.surface.before(behind)
         return painted
 
     def _paint(self, layer: Layer, painting: Painting, index: int) -> Video:

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import Profile
-from ..conditioning.compose import compose, dilate
-from ..conditioning.depth import inverse_depth
+from ..adapters.base import GEOMETRY, Profile
+from ..conditioning.compose import dilate
 from ..conditioning.fit import fit
 from ..errors import LucidError
 from ..shot.images import read_png, to_uint8, write_png
@@ -19,6 +18,7 @@ from ..shot.model import Layer, Shot, frame_path
 from ..shot.store import open_shot
 from ..shot.takes import State, Take, get_take
 from .footage import Footage, load_footage
+from .layers import surface_control, with_skeleton
 
 COLUMNS = 4
 CELL_WIDTH = 384
@@ -54,19 +54,15 @@ def _controls(folder: Path, shot: Shot, take: Take, chosen: list[int]) -> NDArra
         raise LucidError("TAKE_INVALID", f"take {take.number} does not say what its model's rules were",
                          "generate a new take") from error
     plan = fit(len(shot.frames), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
-    footage: Footage = load_footage(folder, shot, plan)
-    depth, region = footage.environment, np.zeros(footage.environment.shape, bool)
-    pose = np.zeros((*depth.shape, 3), np.float32)
+    footage: Footage = load_footage(folder, shot, plan, normals=profile.control == GEOMETRY)
+    seen = footage.environment
+    control = surface_control(seen, shot.depth_range, profile)
     for actor in footage.actors:
+        seen = actor.surface.before(seen)
         visible = actor.matte > 0.0
-        depth = np.where(visible & (actor.depth < depth), actor.depth, depth)
-        if actor.joints is not None:
-            grown = dilate(visible, profile.pose_grow)
-            pose = np.where(grown[..., None], actor.pose_video(reverse_channels=profile.pose_reversed), pose)
-            region |= grown
-        else:
-            region &= ~visible
-    return plan.crop(compose(inverse_depth(depth, shot.depth_range), pose, region))[chosen]
+        posed = with_skeleton(surface_control(seen, shot.depth_range, profile), actor, visible, profile)
+        control = np.where(dilate(visible, profile.pose_grow)[..., None], posed, control)
+    return plan.crop(control)[chosen]
 
 
 def _layer(take: Take, layer: Layer, frame: int) -> NDArray[np.uint8]:

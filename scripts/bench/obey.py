@@ -18,6 +18,7 @@ with B's. The last line is one flat JSON object.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -63,7 +64,7 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
     for shot in named:
         footage, span, noun = _footage(shot, frames, adapter.profile)
         actors = [actor for actor in footage.actors if (actor.matte > 0.5).sum() > 200]
-        whole = np.min([footage.environment, *(actor.depth for actor in footage.actors)], axis=0)
+        whole = functools.reduce(lambda seen, actor: actor.surface.before(seen), footage.actors, footage.environment)
         depths.append((whole, span))
         picture = _whole(adapter, whole, span, 0, steps)
         for actor, seed in itertools.product(actors, range(seeds)):
@@ -74,7 +75,7 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
             by_shot.setdefault(f"boundary_{Path(str(shot).partition('=')[0]).stem}", []).extend(ratios)
             colour.extend(_moved(tries, actor.matte))
     swaps = [swap_holds(adapter, a, b, steps) for a, b in itertools.combinations(depths, 2)
-             if a[0].shape == b[0].shape]
+             if a[0].depth.shape == b[0].depth.shape]
     return {"boundary_layer": round(float(np.mean(layer)), 3), "boundary_layer_worst": round(float(np.min(layer)), 3),
             "boundary_scene": round(float(np.mean(scene)), 3), "boundary_scene_worst": round(float(np.min(scene)), 3),
             "colour_moved": round(float(np.mean(colour)), 3), "colour_tries": len(colour),
@@ -102,7 +103,7 @@ def swap_holds(adapter: Any, a: tuple[Any, Any], b: tuple[Any, Any], steps: int)
     def edges(video: Any) -> Any:
         return np.log1p(20.0 * np.hypot(*np.gradient(video, axis=(1, 2)))).ravel()
 
-    own = [edges(inverse_depth(*side)) for side in (a, b)]
+    own = [edges(inverse_depth(surface.depth, span)) for surface, span in (a, b)]
     made = [edges(_whole(adapter, *side, 0, steps).mean(-1)) for side in (a, b)]
     better = [np.corrcoef(made[i], own[i])[0, 1] > np.corrcoef(made[i], own[1 - i])[0, 1] for i in (0, 1)]
     return float(np.mean(better))
@@ -122,17 +123,17 @@ def _footage(named: Path, frames: int, profile: Any) -> tuple[Any, Any, str]:
     numbers = list(shot.frames.numbers)[:frames]
     shot = replace(shot, frames=Frames(numbers[0], numbers[-1], shot.frames.step))
     plan = fit(len(numbers), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
-    footage = load_footage(Path(path), shot, plan)      # skeletons are read for the whole shot
+    footage = load_footage(Path(path), shot, plan, normals=True)      # skeletons are read for the whole shot
     actors = tuple(actor if actor.joints is None else
                    replace(actor, joints=actor.joints[:plan.frames], shown=actor.shown[:plan.frames])
                    for actor in footage.actors)
     return replace(footage, actors=actors), shot.depth_range, noun
 
 
-def _whole(adapter: Any, depth: Any, span: Any, seed: int, steps: int) -> Any:
+def _whole(adapter: Any, surface: Any, span: Any, seed: int, steps: int) -> Any:
     from lucid.inference.generation.layers import environment_painting
 
-    painting = environment_painting(depth, span)
+    painting = environment_painting(surface, span, adapter.profile)
     return adapter.generate(painting.control, painting.mask, PLACE, seed, steps, _quiet)
 
 

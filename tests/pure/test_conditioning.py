@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from lucid.inference.conditioning.compose import box, compose, dilate
 from lucid.inference.conditioning.depth import FAR_PERCENTILE, NEAR_PERCENTILE, inverse_depth, measure_range
 from lucid.inference.conditioning.fit import fit
+from lucid.inference.conditioning.layout import instance_colours, layout
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import DepthRange, Size
 
@@ -125,3 +126,15 @@ def test_padding_repeats_the_edge(channels: tuple[int, ...]) -> None:
 def test_a_shot_that_is_too_long_is_told() -> None:
     with pytest.raises(LucidError, match=r"SHOT_TOO_LONG.*46 frames.*up to 45"):
         fit(46, Size(16, 16), legal_frames=(1, 45), multiple=16)
+
+
+def test_layout_gives_each_id_one_colour_everywhere_and_the_background_none():
+    ids = np.array([[0, 7, 7], [12, 4_000_000_001, 0]], np.uint32)
+    control = layout(ids)
+    assert control.shape == (2, 3, 3) and control.dtype == np.float32
+    assert (control[0, 0] == 0).all() and (control[0, 1] == control[0, 2]).all()
+    assert np.array_equal(layout(ids[:1])[0, 1], control[0, 1])              # whatever else is in the picture
+    colours = instance_colours(np.arange(1, 40))
+    assert colours.min() >= 0 and colours.max() <= 1 and (colours.max(-1) >= 0.6).all()
+    neighbours = np.abs(np.diff(colours, axis=0)).max(-1)
+    assert neighbours.min() > 0.3                                            # golden-ratio hues: 1 and 2 are far apart

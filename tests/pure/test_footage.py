@@ -29,7 +29,7 @@ def resealed(folder: Path, shot: Shot, **arrays: np.ndarray) -> None:
 
 def walker(folder: Path, shot: Shot) -> Actor:
     plan = fit(len(shot.frames), shot.size, legal_frames=(3,), multiple=16)
-    return next(actor for actor in load_footage(folder, shot, plan).actors if actor.joints is not None)
+    return next(actor for actor in load_footage(folder, shot, plan, normals=False).actors if actor.joints is not None)
 
 
 def test_hands_and_face_are_drawn_where_they_are_known(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The layer stack against closed forms: coverages become an exact over; each region gets exactly one control."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from lucid.inference.adapters.base import Profile
 from lucid.inference.conditioning.depth import inverse_depth
-from lucid.inference.generation.footage import Actor
-from lucid.inference.generation.layers import actor_painting, environment_painting, over, over_alphas
+from lucid.inference.generation.footage import Actor, Surface
+from lucid.inference.generation.layers import actor_painting, environment_painting, over, over_alphas, surface_control
 from lucid.inference.generation.run import layer_seed
 from lucid.inference.shot.model import DepthRange, Layer
 
@@ -31,26 +33,32 @@ def test_over_of_layers_equals_the_disjoint_coverages(parts, seed):
     assert np.abs(picture - expected).max() < 2e-3
 
 
-def _actor(posed: bool) -> Actor:
+def _actor(posed: bool, profile: Profile = PROFILE) -> Actor:
     matte = np.zeros((1, 20, 30), np.float32)
     matte[0, 8:14, 10:16] = 1.0
     depth = np.where(matte > 0, np.float32(4.0), np.float32(np.inf))
     joints = np.full((1, 18, 2), 12.5, np.float32) if posed else None
     shown = np.ones((1, 18), bool) if posed else None
-    return Actor(Layer("A", "A", (1,), ()), matte, depth, joints, shown)
+    normal = np.zeros((1, 20, 30, 2), np.float32) if profile.control == "geometry" else None
+    return Actor(Layer("A", "A", (1,), ()), matte, Surface(depth, normal), joints, shown)
+
+
+def _wall(depth: float | np.ndarray, side: float | None = None) -> Surface:
+    """What is behind: at this depth everywhere, its normal turned by `side`."""
+    return Surface(np.zeros((1, 20, 30), np.float32) + np.float32(depth),
+                   None if side is None else np.full((1, 20, 30, 2), side, np.float32))
 
 
 def test_environment_is_painted_everywhere_from_its_inverse_depth():
     depth = np.linspace(2.0, 40.0, 600, dtype=np.float32).reshape(1, 20, 30)
-    painting = environment_painting(depth, SPAN)
+    painting = environment_painting(_wall(depth), SPAN, PROFILE)
     assert painting.mask.all()
     assert np.array_equal(painting.control[..., 1], inverse_depth(depth, SPAN))
 
 
 def test_actor_control_is_depth_inside_and_the_kept_picture_outside():
     context = np.full((1, 20, 30, 3), 0.25, np.float32)
-    behind = np.full((1, 20, 30), 8.0, np.float32)
-    painting = actor_painting(_actor(posed=False), behind, context, SPAN, PROFILE)
+    painting = actor_painting(_actor(posed=False), _wall(8.0), context, SPAN, PROFILE)
     assert painting.mask.sum() == 10 * 10                       # 6x6 grown by 2
     assert (painting.control[~painting.mask] == 0.25).all()
     assert np.allclose(painting.control[0, 10, 12], 0.5) and np.allclose(painting.control[0, 6, 8], 0.25)
@@ -58,12 +66,25 @@ def test_actor_control_is_depth_inside_and_the_kept_picture_outside():
 
 def test_pose_replaces_depth_inside_the_actor_alone():
     context = np.full((1, 20, 30, 3), 0.25, np.float32)
-    behind = np.full((1, 20, 30), 8.0, np.float32)
-    painting = actor_painting(_actor(posed=True), behind, context, SPAN, PROFILE)
+    painting = actor_painting(_actor(posed=True), _wall(8.0), context, SPAN, PROFILE)
     inside = painting.control[0, 7:15, 9:17]                    # silhouette grown by 1
     colours = {tuple(c) for c in np.round(inside.reshape(-1, 3), 3).tolist()}
     assert (0.0, 0.0, 0.0) in colours and not any(a == b == c != 0 for a, b, c in colours)
     assert np.allclose(painting.control[0, 6, 8], 0.25)         # depth of what is behind, in the rest of the mask
+
+
+def test_geometry_holds_depth_and_normals_of_what_is_seen_and_only_the_lines_of_the_skeleton():
+    told = dataclasses.replace(PROFILE, control="geometry", pose_lines=True)
+    control = surface_control(_wall(8.0, side=-1.0), SPAN, told)
+    assert np.allclose(control, [0.5, 0.0, 0.0])                # sqrt((1/8) / (1/2)), (1 - 1) / 2
+    assert (surface_control(_wall(np.inf, side=0.0), SPAN, told) == 0.0).all()
+    context = np.full((1, 20, 30, 3), 0.25, np.float32)
+    painting = actor_painting(_actor(posed=False, profile=told), _wall(8.0, side=-1.0), context, SPAN, told)
+    assert np.allclose(painting.control[0, 10, 12], [0.5**0.5, 0.5, 0.5], atol=1e-6)
+    assert np.allclose(painting.control[0, 7, 9], [0.5, 0.0, 0.0]) and np.allclose(painting.control[0, 2, 2], 0.25)
+    posed = actor_painting(_actor(posed=True, profile=told), _wall(8.0, side=-1.0), context, SPAN, told)
+    lines = (posed.control != painting.control).any(-1)
+    assert 0 < lines.sum() < 40 and not (posed.control[0, 8:14, 10:16] == 0.0).all(-1).any()
 
 
 def test_an_actor_behind_something_is_painted_only_where_it_is_in_front():
@@ -71,7 +92,7 @@ def test_an_actor_behind_something_is_painted_only_where_it_is_in_front():
     behind[..., 13:] = 1.0
     actor = _actor(posed=False)
     actor.matte[..., 13:] = 0.0
-    painting = actor_painting(actor, behind, np.zeros((1, 20, 30, 3), np.float32), SPAN, PROFILE)
+    painting = actor_painting(actor, _wall(behind), np.zeros((1, 20, 30, 3), np.float32), SPAN, PROFILE)
     assert painting.mask[0, :, :15].any() and not painting.mask[0, :, 15:].any()
 
 
