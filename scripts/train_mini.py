@@ -4,6 +4,7 @@
     BPY_PYTHON    train_mini.py scenes --data WORK/clips --count 400
     WORKER_PYTHON train_mini.py train  --data WORK/clips --work WORK/run --minutes 75 [--start EXPORTED_FOLDER]
     WORKER_PYTHON train_mini.py export --data WORK/clips --work WORK/run --out inference/adapters/weights/mini
+    WORKER_PYTHON train_mini.py curve  --work WORK/run          (writes WORK/run/curve.png)
     WORKER_PYTHON train_mini.py all    --data WORK/clips --work WORK/run --bpy-python BPY_PYTHON --out FOLDER
 
 `scenes` needs Python with the bpy module and OpenEXR, the others torch, diffusers and transformers. Every step resumes
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "inference" / "adapters" / "weights" / "mini"
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from training.bootstrap import load_package  # noqa: E402
@@ -38,16 +40,24 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from training.finish import export_run
+    from training.finish import export_run, pin
 
     figures = export_run(args.work, args.data, args.out)
+    if args.out.resolve() == SHIPPED:
+        pin(SHIPPED, SHIPPED.parents[1] / "pinned.py")
     sys.stdout.write(f"{figures}\n")
+
+
+def _curve(args: argparse.Namespace) -> None:
+    from training.curve import plot
+
+    plot(args.work, args.work / "curve.png")
 
 
 def _all(args: argparse.Namespace) -> None:
     """Scenes render beside the training, which reads what is there every few minutes."""
     command = [args.bpy_python, __file__, "scenes", "--data", str(args.data)]
-    subprocess.run([*command, "--first", "0", "--count", "16", "--long-every", "1"], check=True)
+    subprocess.run([*command, "--first", "0", "--count", "12"], check=True)
     subprocess.run([*command, "--count", "40"], check=True)
     with subprocess.Popen([*command, "--count", str(args.count)]) as rendering:
         _train(args)
@@ -57,7 +67,7 @@ def _all(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["scenes", "train", "export", "all"])
+    parser.add_argument("step", choices=["scenes", "train", "export", "curve", "all"])
     parser.add_argument("--data", type=Path, default=ROOT / "build" / "mini" / "clips")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "mini" / "run")
     parser.add_argument("--out", type=Path, default=None, help="export here while training and at the end")
@@ -69,11 +79,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the renderer")
     parser.add_argument("--first", type=int, default=1000, help="first seed; below 1000 = validation")
     parser.add_argument("--count", type=int, default=400)
-    parser.add_argument("--samples", type=int, default=8)
-    parser.add_argument("--long-every", type=int, default=4)
+    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--long-every", type=int, default=5)
     parser.add_argument("--bpy-python", default=sys.executable)
     args = parser.parse_args()
-    {"scenes": _scenes, "train": _train, "export": _export, "all": _all}[args.step](args)
+    {"scenes": _scenes, "train": _train, "export": _export, "curve": _curve, "all": _all}[args.step](args)
 
 
 if __name__ == "__main__":

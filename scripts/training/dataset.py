@@ -12,20 +12,27 @@ import numpy as np
 from lucid.inference.conditioning.depth import inverse_depth, measure_range
 from numpy.typing import NDArray
 
+from .coding import NORMAL_UNIT, decode_light
 from .palette import Look
 from .shapes import Array
 
 FIRST_TRAINING_SEED = 1000
-_LEVEL = np.linspace(0, 1, 256, dtype=np.float32) ** 2 * 2.0  # undoes the square-root coding of the light
+_HAZE_DISTANCE, _HAZE_MOST = 70.0, 0.8  # metres, and how much of the horizon's colour things take there
+_SKY_DISTANCE = 200.0
+_GLINT = np.float32(2.0)
 
 
 @dataclass
 class Clip:
-    """One rendered clip. `light` (F, H, W, 2) uint8 coded sun and sky, `slot` (F, H, W) uint8, 0 = sky, `control`
-    (F, H, W) float16 inverse depth normalised over the shot, `z` (F, H, W) float16 metres, `joints` (A, F, 18, 3) world."""
+    """One rendered clip. `light` (F, H, W, 3) uint8 coded sun, sky and mirrored light (2 in clips of version 1), `slot`
+    (F, H, W) uint8, 0 = sky, `normal` (F, H, W, 2) int8 coded x and y in camera space, `control` (F, H, W) float16 inverse
+    depth normalised over the shot, `z` (F, H, W) float16 metres, `joints` (A, F, 18, 3) world, `intrinsics` (F, 3, 3)
+    pixels, `camera` (F, 4, 4) world_from_camera, `move` the camera's ("pan left"). `flow` (F, H, W, 2) pixels to the next
+    frame, x right, y down, and `flow_valid` (F, H, W), where the same point is seen there, are None in training clips."""
 
     light: NDArray[np.uint8]
     slot: NDArray[np.uint8]
+    normal: NDArray[np.int8]
     control: NDArray[np.float16]
     z: NDArray[np.float16]
     joints: Array
@@ -37,6 +44,10 @@ class Clip:
     slots: dict[int, tuple[str, int]]
     sun_right: float
     exposure: float
+    move: str = ""
+    props: tuple[str, ...] = ()
+    flow: NDArray[np.float16] | None = None
+    flow_valid: NDArray[np.bool_] | None = None
 
     @property
     def frames(self) -> int:
@@ -50,31 +61,53 @@ class Clip:
 
 
 def load_clip(path: Path) -> Clip:
-    """Reads one npz file of scenes.py."""
+    """Reads one npz file of scenes.py, of either version. Raises KeyError, ValueError or BadZipFile for another file."""
     with np.load(path) as data:
         meta = json.loads(str(data["meta"]))
-        depth = data["depth"].astype(np.float32)
+        depth, light, slot = data["depth"], data["light"], data["slot"]
         with np.errstate(divide="ignore"):
-            inverse = 1.0 / depth
-        control = inverse_depth(depth, measure_range(inverse[:, ::2, ::2]))
-        light, slot = data["light"], data["slot"]
-        total = _LEVEL[light[slot > 0]].sum(-1)
-        exposure = float(np.clip(1.25 / max(float(np.percentile(total, 85)), 1e-3), 0.7, 4.0)) if total.size else 1.0
+            inverse = 1.0 / depth.astype(np.float32)
+        control = inverse_depth(depth.astype(np.float32), measure_range(inverse[:, ::2, ::2]))
         return Clip(
             light,
             slot,
+            data["normal"] if "normal" in data else _normals(depth, data["K"]),
             control.astype(np.float16),
-            data["depth"],
+            depth,
             data["joints"],
             data["camera"],
-            data["K"],
+            np.broadcast_to(data["K"], (len(slot), 3, 3)),
             meta["set"],
             meta["indoor"],
             meta["actors"],
             {int(k): (v[0], int(v[1])) for k, v in meta["slots"].items()},
             meta["sun_right"],
-            exposure,
+            _exposure(light, slot),
+            meta["move"],
+            tuple(meta.get("props", ())),
+            data["flow"] if "flow" in data else None,
+            data["flow_valid"] if "flow_valid" in data else None,
         )
+
+
+def _normals(depth: NDArray[np.float16], intrinsics: Array) -> NDArray[np.int8]:
+    """(F, H, W, 2) coded x and y of the normals of clips of version 1, by differences of neighbouring points of `depth`
+    (F, H, W) seen through one (3, 3) camera: not exact along outlines."""
+    z = np.minimum(depth.astype(np.float32), 1e3)
+    v, u = np.mgrid[0 : z.shape[1], 0 : z.shape[2]].astype(np.float32) + 0.5
+    x, y = (u - intrinsics[0, 2]) / intrinsics[0, 0], (v - intrinsics[1, 2]) / intrinsics[1, 1]
+    points = np.stack([x * z, y * z, z], -1)
+    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=2))
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    away = (normal * points).sum(-1, keepdims=True) > 0
+    normal = np.where(np.isfinite(depth)[..., None], np.where(away, -normal, normal), 0)
+    return np.rint(normal[..., :2] * NORMAL_UNIT).astype(np.int8)
+
+
+def _exposure(light: NDArray[np.uint8], slot: NDArray[np.uint8]) -> float:
+    """What brings the 85th percentile of the light on matter to 1.25."""
+    total = decode_light(light[..., :2][slot > 0]).sum(-1)
+    return float(np.clip(1.25 / max(float(np.percentile(total, 85)), 1e-3), 0.7, 4.0)) if total.size else 1.0
 
 
 class Clips:
@@ -100,32 +133,57 @@ class Clips:
 
 def _sky(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> Array:
     """(F, h, w, 3) linear sky gradient by the elevation of each pixel's ray."""
-    k = clip.intrinsics
-    x = (np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5 - k[0, 2]) / k[0, 0]
-    y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5 - k[1, 2]) / k[1, 1]
-    up = clip.camera[frames, 2, :3]
-    rise = up[:, None, None, 0] * x[None, None] + up[:, None, None, 1] * y[None, :, None] + up[:, None, None, 2]
-    rise = rise / np.sqrt(1 + x[None, None] ** 2 + y[None, :, None] ** 2)
+    k = clip.intrinsics[frames, :, :, None, None]
+    x = (np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] + 0.5 - k[:, 0, 2]) / k[:, 0, 0]
+    y = (np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + 0.5 - k[:, 1, 2]) / k[:, 1, 1]
+    right, down, ahead = clip.camera[frames, 2, :3].T[:, :, None, None]
+    rise = (right * x + down * y + ahead) / np.sqrt(1 + x**2 + y**2)
     mix = np.clip(rise * 1.8, 0, 1)[..., None]
     return np.float32(look.mood.horizon) * (1 - mix) + np.float32(look.mood.zenith) * mix
 
 
-def picture(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> Array:
-    """(F, h, w, 3) float32 in [-1, 1], display-referred (gamma 2.2): albedo x (sun + sky) + glow, haze, sky."""
+def _lit(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> Array:
+    """(F, h, w, 3) linear: albedo x (sun + sky) + gloss x mirrored light + glow. Clips of version 1 mirror nothing."""
     slot = clip.slot[frames, rows, columns]
-    light = _LEVEL[clip.light[frames, rows, columns]] * np.float32(clip.exposure)
-    linear = light[..., :1] * np.float32(look.mood.sun)
-    linear += light[..., 1:] * np.float32(look.mood.fill)
+    light = decode_light(clip.light[frames, rows, columns])
+    light[..., :2] *= np.float32(clip.exposure)
+    linear: Array = light[..., :1] * np.float32(look.mood.sun)
+    linear += light[..., 1:2] * np.float32(look.mood.fill)
     linear *= look.albedo[slot]
+    if light.shape[-1] > 2 and look.gloss.any():
+        linear += look.gloss[slot] * mirrored(light[..., 2:], look)
     if look.glow.any():
         linear += look.glow[slot]
+    return linear
+
+
+def mirrored(light: Array, look: Look) -> Array:
+    """(..., 1) mirrored light -> (..., 3) colour: the sky has radiance 1, what is more of it is the sun, whose glint is
+    stronger than CEILINGS let it be stored."""
+    sky = (np.float32(look.mood.horizon) + np.float32(look.mood.zenith)) / 2
+    return np.minimum(light, 1) * sky + np.maximum(light - 1, 0) * np.float32(look.mood.sun) * _GLINT
+
+
+def in_fog(linear: Array, z: Array, density: float, colour: Array) -> Array:
+    """What a homogeneous fog leaves of linear colours (..., 3) seen through `z` (...) metres of it: Beer-Lambert,
+    L exp(-density z) + colour (1 - exp(-density z)), with the density per metre and the fog's own `colour` (3,)."""
+    left = np.exp(np.float32(-density) * z)[..., None]
+    return linear * left + colour * (1 - left)
+
+
+def picture(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> Array:
+    """(F, h, w, 3) float32 in [-1, 1], display-referred (gamma 2.2): what is lit, the sky, haze outdoors, fog."""
+    linear = _lit(clip, look, frames, rows, columns)
+    z = np.minimum(clip.z[frames, rows, columns].astype(np.float32), _SKY_DISTANCE)
+    horizon = np.float32(look.mood.horizon)
     if not clip.indoor:
-        far = np.minimum(clip.z[frames, rows, columns].astype(np.float32), 200.0)
-        haze = np.clip(far / 70, 0, 1)[..., None] ** 1.5 * np.float32(0.8)
-        linear += haze * (np.float32(look.mood.horizon) - linear)
-    void = slot == 0
+        haze = np.clip(z / _HAZE_DISTANCE, 0, 1)[..., None] ** 1.5 * np.float32(_HAZE_MOST)
+        linear += haze * (horizon - linear)
+    void = clip.slot[frames, rows, columns] == 0
     if void.any():
         linear = np.where(void[..., None], _sky(clip, look, frames, rows, columns), linear)
+    if look.fog > 0:
+        linear = in_fog(linear, z, look.fog, horizon)
     return np.clip(_soften(linear), 0, 1) ** np.float32(1 / 2.2) * 2 - 1
 
 

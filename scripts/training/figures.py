@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Actors that are not people: four-legged animals, balls, boxes, cars; and the cast of a clip."""
+"""Actors that are not alive: balls, blocks, vehicles; and the cast of a clip."""
 
 from __future__ import annotations
 
@@ -8,54 +8,24 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .motion import Actor, Rng, direction, travel
-from .people import human
-from .shapes import Mesh, Part, ball, between, box, capsule, cone, cylinder, join, placed
+from .animals import animal
+from .motion import Actor, Rng, travel
+from .people import human, robot
+from .shapes import Mesh, Part, ball, box, cone, cylinder, join, placed
+
+Floats = NDArray[np.floating]
+
+_FLIGHT = 2.0  # seconds: a throw is over by then
+_CAR_FRAMING = 2.4  # metres: a camera frames a car by its length rather than by its height
+_SLIDE = 3.0  # metres that something without legs goes at most
 
 
-def animal(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index: int) -> Actor:
-    """A four-legged creature that trots."""
-    size, rate = rng.uniform(0.6, 1.2), rng.uniform(0.9, 1.6)
-    speed = rng.choice([0.0, 0.8, 1.6])
-    path, yaw = travel(rng, t, float(speed) * size, spot)
-    body_h, half, leg = 0.55 * size, 0.32 * size, 0.5 * size
-    frame = placed(path, yaw)
-
-    def world(points: NDArray[np.floating]) -> NDArray[np.floating]:
-        return np.einsum("fij,fj->fi", frame[:, :3, :3], points) + path
-
-    def limb(a: NDArray[np.floating], b: NDArray[np.floating], radius: float, slot: str, taper: float = 0.8) -> Part:
-        length = float(np.linalg.norm(b[0] - a[0]))
-        return Part(capsule(radius * size, length, taper), slot, "plain", index, between(world(a), world(b)))
-
-    def at(x: float, y: float, z: float) -> NDArray[np.floating]:
-        return np.tile(np.array([x, y, z], float), (len(t), 1))
-
-    parts = [limb(at(0, -half, body_h), at(0, half, body_h + 0.03), rng.uniform(0.13, 0.2), "top", 1.0)]
-    w = 2 * np.pi * rate * t
-    for x, y, phase in ((0.1, half, 0.0), (-0.1, half, np.pi), (0.1, -half, np.pi), (-0.1, -half, 0.0)):
-        swing = (0.5 if speed else 0.05) * np.sin(w + phase)
-        hip = at(x * size, y, body_h)
-        parts.append(limb(hip, hip + leg * direction(swing, 0.0), 0.055, "legs", 0.6))
-    nod = 0.05 * np.sin(w)[:, None] * np.array([0, 0, 1.0])
-    neck, head = at(0, half, body_h + 0.08), at(0, half + 0.2 * size, body_h + 0.3 * size) + nod
-    muzzle = at(0, half + 0.42 * size, body_h + 0.24 * size) + nod
-    parts += [limb(neck, head, 0.09, "top"), limb(head, muzzle, 0.1, "top", 0.55)]
-    for x in (-0.07, 0.07):
-        parts.append(limb(head + [x * size, 0, 0.05], head + [x * 1.5 * size, -0.03, 0.2 * size], 0.04, "hair", 0.3))
-    tail = at(0, -half - 0.32 * size, body_h + rng.uniform(0, 0.3) * size) + 0.1 * np.sin(2 * w)[:, None] * np.array(
-        [1.0, 0, 0]
-    )
-    parts.append(limb(at(0, -half - 0.05, body_h), tail, rng.uniform(0.03, 0.08), "legs", 0.7))
-    return Actor("animal", parts, None, path)
-
-
-def thrown(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index: int) -> Actor:
+def thrown(rng: Rng, t: Floats, spot: Floats, index: int) -> Actor:
     """A ball that bounces, flies a parabola, rolls or hangs still."""
-    r = rng.uniform(0.15, 0.6)
-    move = rng.choice(["bounce", "fly", "roll", "still"])
-    s = t - t.mean()
-    speed = {"bounce": 0.7, "fly": 2.0, "roll": 1.5, "still": 0.0}[str(move)]
+    r, s = rng.uniform(0.2, 0.6), t - t.mean()
+    lasts = float(t[-1] - t[0])
+    move = str(rng.choice(["bounce", "fly" if lasts < _FLIGHT else "bounce", "roll", "roll", "still"]))
+    speed = min({"bounce": 0.7, "fly": 2.0, "roll": rng.uniform(0.6, 1.6), "still": 0.0}[move], _SLIDE / lasts)
     heading = rng.uniform(0, 2 * np.pi)
     path = spot + np.stack([np.cos(heading) * speed * s, np.sin(heading) * speed * s, 0 * s], -1)
     height = {
@@ -63,27 +33,16 @@ def thrown(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index:
         "fly": np.maximum(0, 1.1 - 4.9 * s**2 + 0.6 * s),
         "roll": 0 * t,
         "still": 0 * t + rng.choice([0.0, 0.7]),
-    }[str(move)]
+    }[move]
     path[:, 2] = r + height
-    return Actor(
-        "ball",
-        [
-            Part(
-                ball(r, rings=13),
-                "top",
-                str(rng.choice(["plain", "plain", "plain", "checker"])),
-                index,
-                placed(path, 0.0, -speed * s / r),
-            )
-        ],
-        None,
-        path.astype(np.float32),
-    )
+    pattern = str(rng.choice(["plain", "plain", "plain", "checker"]))
+    turn = placed(path, heading - np.pi / 2, -speed * s / r)  # its local Y points where it goes
+    return Actor("ball", [Part(ball(r, rings=15), "top", pattern, index, turn)], None, path.astype(np.float32), float(2 * r))
 
 
-def block(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index: int) -> Actor:
+def block(rng: Rng, t: Floats, spot: Floats, index: int) -> Actor:
     """A box, pillar or cone that slides and turns."""
-    size = rng.uniform(0.4, 1.1, 3)
+    size = rng.uniform(0.5, 1.2, 3)
     kind = str(rng.choice(["box", "box", "cylinder", "cone"]))
     mesh = {
         "box": lambda: box(size, (0, 0, size[2] / 2)),
@@ -91,46 +50,69 @@ def block(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index: 
         "cone": lambda: cone(size[0] * 0.6, size[2] * 1.6, sides=16),
     }[kind]()
     s = t - t.mean()
-    path = spot + np.stack([rng.uniform(-1, 1) * s, rng.uniform(-1, 1) * s, 0 * s], -1)
-    return Actor(
-        kind,
-        [Part(mesh, "top", "plain", index, placed(path, rng.uniform(0, 3) + rng.uniform(-1.5, 1.5) * s))],
-        None,
-        path.astype(np.float32),
-    )
+    pace = min(1.0, _SLIDE / 2 / float(t[-1] - t[0]))
+    path = spot + np.stack([rng.uniform(-pace, pace) * s, rng.uniform(-pace, pace) * s, 0 * s], -1)
+    turn = placed(path, rng.uniform(0, 3) + rng.uniform(-1.5, 1.5) * pace * s)
+    tall = float(mesh.verts[:, 2].max())
+    return Actor(kind, [Part(mesh, "top", "plain", index, turn)], None, path.astype(np.float32), tall)
 
 
-def car(rng: Rng, t: NDArray[np.floating], spot: NDArray[np.floating], index: int) -> Actor:
-    """A small car that drives straight."""
-    scale = rng.uniform(0.55, 0.9)
-    path, yaw = travel(rng, t, float(rng.choice([0.0, 1.5, 3.0])), spot)
-    yaw = np.full_like(yaw, yaw[0])
+def _wheel(radius: float, x: float, y: float) -> Mesh:
+    """Upright, its axle along X."""
+    mesh = cylinder(radius, 0.24, (0, 0, -0.12), 14)
+    return Mesh((mesh.verts[:, [2, 0, 1]] + np.float32([x, y, radius])).astype(np.float32), mesh.faces)
+
+
+def _wedge(size: tuple[float, float, float], centre: tuple[float, float, float], front: float, rear: float) -> Mesh:
+    """A box along Y whose top is shorter by `front` and `rear` metres at its ends."""
+    mesh = box(size, centre)
+    verts, (_, depth, height) = mesh.verts.copy(), size
+    top = verts[:, 2] > centre[2] + height / 4
+    verts[top & (verts[:, 1] > centre[1] + depth / 4), 1] -= front
+    verts[top & (verts[:, 1] < centre[1] - depth / 4), 1] += rear
+    return Mesh(verts, mesh.faces)
+
+
+def car(rng: Rng, t: Floats, spot: Floats, index: int) -> Actor:
+    """A saloon, a van or a lorry that drives straight."""
+    scale, form = rng.uniform(0.55, 0.85), rng.integers(3)
+    path, yaw = travel(rng, t, float(rng.choice([0.0, 1.5, 3.0])), spot, turns=False)
     frame = placed(path, yaw)
-    body = join([box((1.6, 3.6, 0.6), (0, 0, 0.6)), box((1.4, 1.8, 0.5), (0, -0.2, 1.15))])
-    glass = join([box((1.42, 1.5, 0.34), (0, -0.2, 1.16)), box((1.2, 1.82, 0.34), (0, -0.2, 1.16))])
-    wheels = join([box((0.24, 0.62, 0.62), (x, y, 0.31)) for x in (-0.75, 0.75) for y in (-1.15, 1.15)])
+    if form == 0:
+        body = [box((1.7, 4.0, 0.55), (0, 0, 0.6)), _wedge((1.5, 2.3, 0.55), (0, -0.2, 1.13), 0.6, 0.4)]
+        panes = [_wedge((1.53, 2.0, 0.36), (0, -0.2, 1.12), 0.4, 0.25), _wedge((1.3, 2.35, 0.36), (0, -0.2, 1.12), 0.4, 0.25)]
+    elif form == 1:
+        body = [_wedge((1.8, 4.2, 1.6), (0, 0, 1.15), 0.7, 0.05)]
+        panes = [box((1.83, 2.6, 0.5), (0, -0.5, 1.5)), _wedge((1.5, 3.8, 0.5), (0, 0.02, 1.5), 0.22, 0.0)]
+    else:
+        body = [box((1.7, 4.4, 0.3), (0, 0, 0.65)), box((1.7, 1.2, 1.4), (0, 1.5, 1.4)), box((1.8, 2.9, 1.7), (0, -0.75, 1.6))]
+        panes = [box((1.73, 0.7, 0.5), (0, 1.6, 1.6)), box((1.4, 1.23, 0.5), (0, 1.5, 1.6))]
+    wheels = [_wheel(0.36, x, y) for x in (-0.78, 0.78) for y in (-1.3, 1.3)]
     parts = []
-    for mesh, slot in ((body, "top"), (glass, "glass"), (wheels, "tyre")):
+    for meshes, slot in ((body, "top"), (panes, "glass"), (wheels, "tyre")):
+        mesh = join(meshes)
         parts.append(Part(Mesh((mesh.verts * scale).astype(np.float32), mesh.faces), slot, "plain", index, frame))
-    return Actor("car", parts, None, path)
+    return Actor("car", parts, None, path, _CAR_FRAMING * scale)
 
 
-_KINDS: tuple[tuple[float, Callable[[Rng, NDArray[np.floating], NDArray[np.floating], int], Actor]], ...] = (
-    (0.58, human),
-    (0.14, animal),
-    (0.13, thrown),
+Maker = Callable[[Rng, Floats, Floats, int], Actor]
+_KINDS: tuple[tuple[float, Maker], ...] = (
+    (0.42, human),
+    (0.13, robot),
+    (0.18, animal),
+    (0.11, thrown),
     (0.09, block),
-    (0.06, car),
+    (0.07, car),
 )
 
 
-def cast(rng: Rng, t: NDArray[np.floating], count: int) -> list[Actor]:
+def cast(rng: Rng, t: Floats, count: int) -> list[Actor]:
     """`count` actors around the origin, far enough apart; times `t` (F,) in seconds."""
     weight = np.array([w for w, _ in _KINDS])
     actors = []
     angle = rng.uniform(0, 2 * np.pi)
     for index in range(count):
-        reach = 0.0 if count == 1 else rng.uniform(0.8, 1.5)
+        reach = 0.0 if count == 1 else rng.uniform(0.9, 1.6)
         spot = np.array([reach * np.cos(angle + np.pi * index), reach * np.sin(angle + np.pi * index), 0.0])
         spot[:2] += rng.uniform(-0.4, 0.4, 2)
         make = _KINDS[rng.choice(len(_KINDS), p=weight / weight.sum())][1]

@@ -93,9 +93,9 @@ def _text_encoder(size: int, start: Path | None) -> UMT5EncoderModel:
 
 def _transformer(start: Path | None) -> WanVACETransformer3DModel:
     if start is not None:
-        return WanVACETransformer3DModel.from_pretrained(start / "transformer", dtype=torch.float32)
+        return single_frames(WanVACETransformer3DModel.from_pretrained(start / "transformer", dtype=torch.float32))
     transformer = WanVACETransformer3DModel(
-        patch_size=(3, 2, 2),
+        patch_size=(1, 2, 2),
         num_attention_heads=4,
         attention_head_dim=64,
         in_channels=LATENTS,
@@ -110,6 +110,22 @@ def _transformer(start: Path | None) -> WanVACETransformer3DModel:
     torch.nn.init.zeros_(transformer.proj_out.weight)
     torch.nn.init.zeros_(transformer.proj_out.bias)
     return transformer
+
+
+def single_frames(old: WanVACETransformer3DModel) -> WanVACETransformer3DModel:
+    """The transformer with patches of one frame in place of several: on a still it computes what `old` computes on
+    that still repeated. Its embeddings are summed, its predictions averaged over the frames of a patch."""
+    frames, height, width = old.config.patch_size
+    if frames == 1:
+        return old
+    new = WanVACETransformer3DModel.from_config({**old.config, "patch_size": (1, height, width)})
+    state = old.state_dict()
+    for name in ("patch_embedding.weight", "vace_patch_embedding.weight"):
+        state[name] = state[name].sum(2, keepdim=True)
+    for name in ("proj_out.weight", "proj_out.bias"):  # rows in the order frame, row, column, channel
+        state[name] = state[name].unflatten(0, (frames, -1)).mean(0)
+    new.load_state_dict(state)
+    return new
 
 
 def make_mini(words: list[str], start: Path | None, vae: AutoencoderKLWan | None = None) -> Mini:

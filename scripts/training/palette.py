@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Colours, palettes and light moods that turn a two-light grey render into a picture, and the words that go with them."""
+"""Colours, palettes and light moods that turn a grey render of three lights into a picture, and the words that go with them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,45 @@ from .shapes import Array
 Rng = np.random.Generator
 RGB = tuple[float, float, float]
 
-#: linear albedo of the colour words
+#: linear albedo of the colour words; on display in white light the hues are 0, 27, 55, 120, 225, 280 and 330 degrees
 COLOURS: dict[str, RGB] = {
-    "red": (0.80, 0.05, 0.04),
-    "green": (0.07, 0.52, 0.09),
-    "blue": (0.05, 0.14, 0.78),
-    "yellow": (0.90, 0.74, 0.07),
-    "orange": (0.92, 0.36, 0.03),
-    "purple": (0.38, 0.07, 0.56),
-    "pink": (0.92, 0.40, 0.58),
-    "cyan": (0.07, 0.66, 0.74),
+    "red": (0.72, 0.03, 0.03),
+    "orange": (0.80, 0.20, 0.015),
+    "yellow": (0.80, 0.68, 0.03),
+    "green": (0.04, 0.42, 0.04),
+    "blue": (0.03, 0.113, 0.75),
+    "purple": (0.307, 0.04, 0.55),
+    "pink": (0.85, 0.25, 0.50),
     "white": (0.90, 0.90, 0.90),
-    "black": (0.025, 0.025, 0.025),
-    "gray": (0.33, 0.33, 0.34),
-    "brown": (0.27, 0.13, 0.06),
+    "black": (0.02, 0.02, 0.02),
+    "gray": (0.27, 0.27, 0.27),
+    "cyan": (0.05, 0.62, 0.70),
+    "brown": (0.24, 0.11, 0.045),
 }
+
+
+@dataclass(frozen=True)
+class Material:
+    """How much of the albedo stays matte, and the share of what is mirrored: in white, and in the albedo's colour."""
+
+    matte: float
+    white: float = 0.0
+    tinted: float = 0.0
+
+
+#: word of an actor's material; without a word it is matte
+MATERIALS: dict[str, Material] = {
+    "matte": Material(1.0),
+    "shiny": Material(1.0, white=0.05),
+    "metal": Material(0.3, tinted=0.9),
+    "glass": Material(0.12, white=0.05, tinted=0.6),
+}
+#: surfaces of the sets and of parts of actors that are not matte whatever the words
+_SURFACES: dict[str, Material] = {"glass": Material(1.0, white=0.35), "metal": Material(0.8, white=0.2),
+                                  "water": Material(0.5, white=0.6)}
+#: words of the weather -> density of the fog per metre, from and to
+FOGS: dict[str, tuple[float, float]] = {"in mist": (0.04, 0.07), "misty": (0.04, 0.07), "in thick fog": (0.09, 0.15)}
+INDOORS, ALIVE = ("room", "hall"), ("human", "animal", "dog", "fox", "horse", "cat")
 
 #: words -> linear albedo of materials of the sets
 GROUNDS: dict[str, RGB] = {
@@ -66,6 +90,20 @@ _SET_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("wooden", "wooden", "grey", "white", "stone", "blue"),
         ("white", "white", "wooden", "blue", "green", "beige", "brick", "grey", "red"),
     ),
+    "hall": (("stone", "white", "grey", "wooden", "blue"), ("white", "beige", "brick", "concrete", "red", "green")),
+    "desert": (("sandy", "sandy", "dry"), ("beige",)),
+    "beach": (("sandy",), ("white",)),
+    "harbour": (("stone", "grey", "wooden"), ("brick", "white", "beige", "yellow", "red")),
+}
+PHRASES = {
+    "street": "a {ground} street with {wall} houses",
+    "plaza": "a {ground} plaza with {wall} walls",
+    "field": "a {ground} field",
+    "room": "a {wall} room with a {ground} floor",
+    "hall": "a {wall} hall with a {ground} floor",
+    "desert": "a {ground} desert",
+    "beach": "a {ground} beach by the sea",
+    "harbour": "a {ground} harbour with {wall} houses",
 }
 _FIXED: dict[str, RGB] = {
     "trunk": (0.20, 0.12, 0.06),
@@ -83,6 +121,7 @@ _FIXED: dict[str, RGB] = {
     "trim": (0.70, 0.68, 0.64),
     "tyre": (0.03, 0.03, 0.03),
     "far": (0.20, 0.26, 0.12),
+    "water": (0.05, 0.16, 0.22),
 }
 _SKIN: tuple[RGB, ...] = ((0.75, 0.48, 0.35), (0.58, 0.34, 0.22), (0.34, 0.18, 0.10), (0.82, 0.58, 0.46))
 _HAIR: tuple[RGB, ...] = ((0.03, 0.02, 0.02), (0.14, 0.07, 0.03), (0.50, 0.34, 0.12), (0.30, 0.10, 0.04))
@@ -101,12 +140,10 @@ class Mood:
 
 
 MOODS = (
-    Mood("bright daylight", (1.05, 0.98, 0.88), (0.44, 0.52, 0.64), (0.62, 0.76, 0.95), (0.22, 0.44, 0.88)),
+    Mood("bright daylight", (1.05, 0.98, 0.88), (0.40, 0.48, 0.60), (0.62, 0.76, 0.95), (0.20, 0.42, 0.88)),
     Mood("warm sunset light", (1.25, 0.58, 0.22), (0.34, 0.28, 0.36), (1.00, 0.52, 0.22), (0.36, 0.30, 0.50), True),
-    Mood(
-        "cold moonlight", (0.20, 0.29, 0.52), (0.050, 0.070, 0.135), (0.055, 0.085, 0.19), (0.015, 0.025, 0.075), True
-    ),
-    Mood("soft overcast light", (0.22, 0.22, 0.23), (0.66, 0.68, 0.71), (0.80, 0.82, 0.85), (0.62, 0.66, 0.71)),
+    Mood("cold moonlight", (0.13, 0.20, 0.42), (0.030, 0.046, 0.105), (0.035, 0.058, 0.15), (0.010, 0.018, 0.06), True),
+    Mood("soft overcast light", (0.05, 0.05, 0.05), (0.78, 0.79, 0.81), (0.80, 0.81, 0.83), (0.66, 0.68, 0.71)),
 )
 _GLOW: dict[str, RGB] = {"lamp": (1.0, 0.72, 0.34), "glass": (0.75, 0.42, 0.13)}
 
@@ -146,7 +183,7 @@ def _set_slots(rng: Rng, kind: str, ground: str, wall: str, names: list[str]) ->
             out[name] = vary(rng, GROUNDS[ground])
         elif name in ("hill", "far"):
             out[name] = vary(
-                rng, GROUNDS[ground] if kind == "field" or ground == "snowy" else _FIXED[name]
+                rng, GROUNDS[ground] if kind in ("field", "desert") or ground == "snowy" else _FIXED[name]
             ) * np.float32(0.85)
         elif name.startswith("wall"):
             out[name] = np.clip(near_wall * np.exp(rng.normal(0, 0.08)), 0.02, 0.92).astype(np.float32)
@@ -161,36 +198,67 @@ def _set_slots(rng: Rng, kind: str, ground: str, wall: str, names: list[str]) ->
 
 @dataclass(frozen=True)
 class Look:
-    """What one sample looks like: `albedo` and `glow` (256, 3) by slot index, the mood, and the words for them."""
+    """What one sample looks like, and the words for it: `albedo`, `gloss` (the mirrored share) and `glow` (256, 3) by slot
+    index, `fog` its density per metre, `actor_materials` "" where no word is said of one."""
 
     albedo: Array
+    gloss: Array
     glow: Array
     mood: Mood
+    fog: float
     set_words: str
+    fog_words: str
     actor_colours: tuple[str, ...]
+    actor_materials: tuple[str, ...]
 
 
-def draw_look(
-    rng: Rng, kind: str, actor_kinds: list[str], slots: dict[int, tuple[str, int]], mood: Mood | None = None
-) -> Look:
-    """New colours and a new mood for a clip whose `slots` map index -> (surface name, actor index or -1)."""
-    grounds, walls = _SET_WORDS[kind]
-    ground, wall = str(rng.choice(grounds)), str(rng.choice(walls))
+def _draw_material(rng: Rng, kind: str) -> str:
+    """A material word for a third of the actors; people and animals are not made of glass."""
+    if rng.random() > 0.36:
+        return ""
+    chances = {"shiny": 0.34, "metal": 0.32, "matte": 0.18, "glass": 0.0 if kind in ALIVE else 0.16}
+    weights = np.array(list(chances.values()))
+    return str(rng.choice(list(chances), p=weights / weights.sum()))
+
+
+def _draw_fog(rng: Rng, kind: str, words: str | None) -> tuple[str, float]:
+    """The weather's words and density: clear indoors and in nine of ten outdoors, unless words are given."""
+    if words is None:
+        words = str(rng.choice(list(FOGS))) if kind not in INDOORS and rng.random() < 0.1 else ""
+    return words, float(rng.uniform(*FOGS[words])) if words else 0.0
+
+
+def _filled(wanted: tuple[str | None, ...] | None, drawn: tuple[str, ...]) -> tuple[str, ...]:
+    """What was drawn where nothing is wanted. Raises ValueError for another number of actors."""
+    if wanted is None:
+        return drawn
+    return tuple(d if w is None else w for w, d in zip(wanted, drawn, strict=True))
+
+
+def draw_look(rng: Rng, kind: str, actor_kinds: list[str], slots: dict[int, tuple[str, int]], mood: Mood | None = None,
+              colours: tuple[str | None, ...] | None = None, materials: tuple[str | None, ...] | None = None,
+              fog: str | None = None) -> Look:
+    """New colours and a new mood for a clip whose `slots` map index -> (surface name, actor index or -1).
+
+    `colours` and `materials` name them by actor ("" = no word, matte), `fog` is a key of FOGS or "" for clear air; None,
+    there or in place of one, = drawn. Raises KeyError for an unknown word, ValueError for another number of actors.
+    """
+    ground, wall = (str(rng.choice(words)) for words in _SET_WORDS[kind])
     mood = MOODS[rng.choice(4, p=[0.34, 0.26, 0.18, 0.22])] if mood is None else mood
-    colours = tuple(str(rng.choice(list(COLOURS))) for _ in actor_kinds)
-    albedo, glow = np.zeros((256, 3), np.float32), np.zeros((256, 3), np.float32)
+    colours = _filled(colours, tuple(str(rng.choice(list(COLOURS))) for _ in actor_kinds))
+    materials = _filled(materials, tuple(_draw_material(rng, actor) for actor in actor_kinds))
+    albedo, gloss, glow = (np.zeros((256, 3), np.float32) for _ in range(3))
     table = {-1: _set_slots(rng, kind, ground, wall, sorted({n for n, a in slots.values() if a < 0}))}
     for index, (actor, colour) in enumerate(zip(actor_kinds, colours, strict=True)):
         names = sorted({n for n, a in slots.values() if a == index})
-        table[index] = _actor_slots(rng, actor, names, vary(rng, COLOURS[colour], 0.06, 0.10))
-    for slot, (name, actor_index) in slots.items():
-        albedo[slot] = table[actor_index][name]
-        if mood.lamps and actor_index < 0 and name in _GLOW and (name == "lamp" or mood.words == "cold moonlight"):
+        table[index] = _actor_slots(rng, actor, names, vary(rng, COLOURS[colour], 0.05, 0.10))
+    for slot, (name, owner) in slots.items():
+        own = MATERIALS[materials[owner] or "matte"] if owner >= 0 and name not in ("glass", "tyre") else None
+        material = own or _SURFACES.get(name, MATERIALS["matte"])
+        albedo[slot] = table[owner][name] * np.float32(material.matte)
+        gloss[slot] = material.white + table[owner][name] * np.float32(material.tinted)
+        if mood.lamps and owner < 0 and name in _GLOW and (name == "lamp" or mood.words == "cold moonlight"):
             glow[slot] = _GLOW[name]
-    words = {
-        "street": f"a {ground} street with {wall} houses",
-        "plaza": f"a {ground} plaza with {wall} walls",
-        "field": f"a {ground} field",
-        "room": f"a {wall} room with a {ground} floor",
-    }[kind]
-    return Look(albedo, glow, mood, words, colours)
+    fog_words, density = _draw_fog(rng, kind, fog)
+    words = PHRASES[kind].format(ground=ground, wall=wall)
+    return Look(albedo, gloss, glow, mood, density, words, fog_words, colours, materials)

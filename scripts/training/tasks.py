@@ -6,27 +6,43 @@ The controls are made by lucid.inference.conditioning, the same functions the wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from lucid.inference.conditioning.compose import box, compose, dilate
+from lucid.inference.conditioning.compose import box, dilate, overlay
+from lucid.inference.conditioning.geometry import geometry
+from lucid.inference.conditioning.layout import layout
 from lucid.inference.conditioning.pose import draw_openpose, mirrored
 from numpy.typing import NDArray
 
-from .captions import actor_caption, full_caption
+from .captions import actor_caption, full_caption, mirrored_move, name_actor
+from .coding import NORMAL_UNIT
 from .dataset import Clip, picture
-from .palette import draw_look
+from .palette import Look, draw_look
+from .references import cut_out, letterbox
 from .shapes import Array
 
 Rng = np.random.Generator
 
-TASKS = {"depth": 0.50, "composed": 0.08, "actor": 0.32, "gray": 0.02, "inpaint": 0.04, "first": 0.03, "none": 0.01}
+TASKS = {
+    "geometry": 0.38,
+    "depth": 0.05,
+    "composed": 0.07,
+    "actor": 0.32,
+    "layout": 0.04,
+    "gray": 0.03,
+    "inpaint": 0.05,
+    "first": 0.05,
+    "none": 0.01,
+}
 KNOWN_WEIGHT, ACTOR_WEIGHT = 0.3, 3.5
+_SEEN = 0.002  # of the window: a smaller actor is not named
 
 
 @dataclass
 class Sample:
-    """(F, H, W, 3) `target` and `control` in [-1, 1], (F, H, W) `mask` in {0, 1} and `weight` >= 0, float32."""
+    """(F, H, W, 3) `target` and `control` in [-1, 1], (F, H, W) `mask` in {0, 1} and `weight` >= 0, float32;
+    `reference` (H, W, 3) in [-1, 1]: the actor on white, as the pipeline letterboxes it, or None."""
 
     target: Array
     control: Array
@@ -34,6 +50,7 @@ class Sample:
     weight: Array
     prompt: str
     task: str
+    reference: Array | None = None
 
 
 @dataclass
@@ -74,7 +91,9 @@ def project(clip: Clip, actor: int, frames: slice) -> tuple[Array, NDArray[np.bo
     view = np.linalg.inv(clip.camera[frames].astype(np.float64))
     local = np.einsum("fij,fkj->fki", view[:, :3, :3], clip.joints[actor, frames]) + view[:, None, :3, 3]
     z = local[..., 2]
-    uv = local[..., :2] / np.maximum(z, 0.05)[..., None] * np.diag(clip.intrinsics)[:2] + clip.intrinsics[:2, 2]
+    lens = clip.intrinsics[frames] if clip.intrinsics.ndim == 3 else np.broadcast_to(clip.intrinsics, (len(z), 3, 3))
+    focal, centre = lens[:, None, (0, 1), (0, 1)], lens[:, None, :2, 2]
+    uv = local[..., :2] / np.maximum(z, 0.05)[..., None] * focal + centre
     height, width = clip.slot.shape[1:]
     inside = (z > 0.05) & (uv >= 0).all(-1) & (uv[..., 0] < width) & (uv[..., 1] < height)
     xs, ys = np.clip(uv[..., 0], 0, width - 1).astype(int), np.clip(uv[..., 1], 0, height - 1).astype(int)
@@ -119,16 +138,17 @@ def _side(clip: Clip, flip: bool) -> str:
     return "" if abs(lean) < 0.35 else "right" if lean > 0 else "left"
 
 
-def _actor_task(rng: Rng, clip: Clip, window: Window, actor: int, depth: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Control inside the mask, and the mask: the actor's matte dilated 2-24 px or its box, depth or pose in it."""
+def _actor_task(rng: Rng, clip: Clip, window: Window, actor: int, shape: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Control inside the mask, and the mask: the actor's matte dilated 2-24 px or its box. The control is the `shape` of
+    everything, with the skeleton's lines over it (as the worker draws it), or now and then nothing but the skeleton."""
     matte = _mirror(clip.matte(actor, window.frames)[:, window.rows, window.columns], window.flip)
     grown = dilate(matte, int(rng.integers(2, 25)))
     mask = box(grown) if rng.random() < 0.25 else grown
-    if actor in _skeletons(clip) and rng.random() < 0.5:
-        control = compose(depth, pose_control(clip, [actor], window), dilate(matte, int(rng.integers(2, 9))) & mask)
-    else:
-        control = np.repeat(depth[..., None], 3, -1)
-    return control * 2 - 1, mask
+    if actor in _skeletons(clip) and rng.random() < 0.6:
+        pose = pose_control(clip, [actor], window)
+        alone = dilate(matte, int(rng.integers(2, 9))) & mask if rng.random() < 0.25 else pose.any(-1)
+        shape = overlay(shape, pose, alone)
+    return shape * 2 - 1, mask
 
 
 def _matte(clip: Clip, actors: list[int], window: Window) -> NDArray[np.bool_]:
@@ -138,47 +158,104 @@ def _matte(clip: Clip, actors: list[int], window: Window) -> NDArray[np.bool_]:
     return _mirror(np.any(mattes, 0) if mattes else empty, window.flip)
 
 
-def _choose(rng: Rng, clip: Clip, task: str | None) -> tuple[str, int]:
+def _choose(rng: Rng, clip: Clip, task: str | None, referenced: bool) -> tuple[str, int]:
     """The task, or one the clip can serve instead, and the actor it is about (-1 = none)."""
     weights = np.array(list(TASKS.values()))
     task = task or str(rng.choice(list(TASKS), p=weights / weights.sum()))
     if (task == "actor" and not clip.actors) or (task == "composed" and not _skeletons(clip)):
         task = "depth"
+    if referenced:
+        sizes = [clip.matte(a, slice(0, None)).sum((1, 2)).max() for a in range(len(clip.actors))]
+        return task, int(np.argmax(sizes))
     if clip.actors and (task in ("actor", "composed") or rng.random() < 0.4):
         return task, int(rng.integers(len(clip.actors)))
     return task, -1
 
 
-def draw(rng: Rng, clip: Clip, frames: int, height: int, width: int, task: str | None = None) -> Sample:
-    """One sample of the given size; without `task` one is drawn by TASKS."""
-    task, actor = _choose(rng, clip, task)
+def draw(
+    rng: Rng, clip: Clip, frames: int, height: int, width: int, task: str | None = None, referenced: bool = False
+) -> Sample:
+    """One sample of the given size; without `task` one is drawn by TASKS. `referenced` adds a reference image of an
+    actor, and the prompt is then mostly silent about its colour; the clip must have an actor (see `can_refer`)."""
+    task, actor = _choose(rng, clip, task, referenced)
+    if task == "first" and frames == 1:
+        task = "inpaint"
     window = _window(rng, clip, frames, height, width, actor)
     look = draw_look(rng, clip.kind, clip.actors, clip.slots)
     target = _mirror(picture(clip, look, window.frames, window.rows, window.columns), window.flip)
     depth = _mirror(window.cut(clip.control).astype(np.float32), window.flip)
+    shape = _geometry(clip, window, depth)
     side = _side(clip, window.flip)
     mask = np.ones(depth.shape, np.float32)
-    prompt = full_caption(rng, look, clip.actors, side)
-    control = np.repeat(depth[..., None], 3, -1) * 2 - 1
+    prompt = _caption(rng, clip, look, window, side)
+    control = shape * 2 - 1
     matte = _matte(clip, [actor] if actor >= 0 else [], window)
     weight = np.where(matte, 2.0, 1.0).astype(np.float32)
     if task == "actor":
-        control, inside = _actor_task(rng, clip, window, actor, depth)
+        control, inside = _actor_task(rng, clip, window, actor, shape if rng.random() < 0.9 else _grey(depth))
         mask = inside.astype(np.float32)
         weight = np.where(matte, ACTOR_WEIGHT, np.where(inside, 1.0, KNOWN_WEIGHT)).astype(np.float32)
         control = np.where(inside[..., None], control, _context(rng, target))
         prompt = actor_caption(rng, look, clip.actors, actor, side)
-    elif task == "composed":
-        people = _skeletons(clip)
-        grown = dilate(_matte(clip, people, window), int(rng.integers(2, 9)))
-        control = compose(depth, pose_control(clip, people, window), grown) * 2 - 1
-    elif task in ("gray", "none"):
-        luma = target @ np.float32([0.299, 0.587, 0.114])
-        control = np.repeat(luma[..., None], 3, -1) if task == "gray" else np.zeros_like(target)
     elif task in ("inpaint", "first"):
         control, mask = _fill_task(rng, task, target, control)
         weight = np.where(mask > 0, weight, KNOWN_WEIGHT).astype(np.float32)
-    return Sample(target, control, mask, weight, "" if rng.random() < 0.08 else prompt, task)
+    else:
+        control = _whole_control(rng, clip, window, task, target, shape if task != "depth" else _grey(depth))
+    reference = None
+    if referenced:
+        reference = letterbox(cut_out(rng, clip, look, actor), height, width)
+        if rng.random() < 0.8:
+            prompt = name_actor(rng, clip.actors[actor], None)
+    return Sample(target, control, mask, weight, "" if rng.random() < 0.08 else prompt, task, reference)
+
+
+def _caption(rng: Rng, clip: Clip, look: Look, window: Window, side: str) -> str:
+    """The caption of the whole window: it names the actors that can be seen there."""
+    sizes = [clip.matte(a, window.frames)[:, window.rows, window.columns].mean() for a in range(len(clip.actors))]
+    seen = [a for a, size in enumerate(sizes) if size > _SEEN]
+    shown = replace(
+        look,
+        actor_colours=tuple(look.actor_colours[a] for a in seen),
+        actor_materials=tuple(look.actor_materials[a] for a in seen),
+    )
+    move = mirrored_move(clip.move) if window.flip else clip.move
+    moving = len(clip.slot[window.frames]) > 1
+    return full_caption(rng, shown, [clip.actors[a] for a in seen], side, move if moving else "", clip.props)
+
+
+def _grey(depth: Array) -> Array:
+    return np.repeat(depth[..., None], 3, -1)
+
+
+def _geometry(clip: Clip, window: Window, depth: Array) -> Array:
+    """(F, h, w, 3) in [0, 1]: the geometry control of the window, whose `depth` is already flipped."""
+    normal = _mirror(window.cut(clip.normal), window.flip).astype(np.float32) / np.float32(NORMAL_UNIT)
+    if window.flip:
+        normal = normal * np.float32([-1.0, 1.0])
+    return geometry(depth, normal, _mirror(window.cut(clip.slot) > 0, window.flip))
+
+
+def _whole_control(rng: Rng, clip: Clip, window: Window, task: str, target: Array, shape: Array) -> Array:
+    """(F, h, w, 3) in [-1, 1]: the control of a picture that is painted whole; `shape` is its geometry or depth."""
+    if task == "composed":
+        people = _skeletons(clip)
+        pose = pose_control(clip, people, window)
+        region = pose.any(-1) if rng.random() < 0.5 else dilate(_matte(clip, people, window), int(rng.integers(2, 9)))
+        return overlay(shape, pose, region) * 2 - 1
+    if task == "layout":
+        return layout(_mirror(_instances(clip, window), window.flip)) * 2 - 1
+    if task == "gray":
+        return np.repeat((target @ np.float32([0.299, 0.587, 0.114]))[..., None], 3, -1)
+    return np.zeros_like(target) if task == "none" else shape * 2 - 1
+
+
+def _instances(clip: Clip, window: Window) -> NDArray[np.uint32]:
+    """(F, h, w) ids: 0 the sky, one for each actor, one for each kind of surface of the set."""
+    table = np.zeros(256, np.uint32)
+    for slot, (_, owner) in clip.slots.items():
+        table[slot] = 1 + owner if owner >= 0 else 16 + slot
+    return table[window.cut(clip.slot)]
 
 
 def _fill_task(rng: Rng, task: str, target: Array, depth: Array) -> tuple[Array, Array]:

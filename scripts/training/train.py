@@ -11,6 +11,8 @@ import csv
 import math
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import torch.multiprocessing as processes
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from .batches import Batch, batches, loss_of
+from .batches import Batch, batches, loss_of, make_batch
 from .captions import words
 from .dataset import Clips
 from .export import export
@@ -30,8 +32,8 @@ from .patch_vae import PATCH, build_vae, principal_axes
 from .tasks import draw
 
 AVERAGE = 0.998
-PEAK_RATE = 1e-3
-CHECKPOINT_SECONDS, EXPORT_SECONDS, REPORT_SECONDS, REFRESH_SECONDS = 300.0, 900.0, 30.0, 60.0
+PEAK_RATE = 4e-4
+CHECKPOINT_SECONDS, EXPORT_SECONDS, JUDGE_SECONDS, REPORT_SECONDS, REFRESH_SECONDS = 300.0, 900.0, 240.0, 30.0, 60.0
 
 
 def learning_rate(progress: float, step: int, peak: float) -> float:
@@ -43,9 +45,10 @@ def learning_rate(progress: float, step: int, peak: float) -> float:
 def fit_vae(clips: Clips, rng: np.random.Generator) -> AutoencoderKLWan:
     """The VAE of the principal axes of pictures and controls of these clips."""
     patches = []
-    for clip in clips.clips[:120]:
+    large = [clip for clip in clips.clips if clip.slot.shape[1] >= 144 and clip.slot.shape[2] >= 256]
+    for clip in large[:120]:
         for task in ("depth", "composed"):
-            sample = draw(rng, clip, 3, 144, 256, task)
+            sample = draw(rng, clip, 1, 144, 256, task)
             for video, keep in ((sample.target, 600), (sample.control, 200)):
                 grid = (
                     video[0]
@@ -105,6 +108,16 @@ class Averager:
             if k.endswith("embed_tokens.weight")
         ]
 
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The parts hold the averages inside; the live weights are back afterwards."""
+        live = [p.clone() for p in self._live]
+        torch._foreach_copy_(self._live, self._mean)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(self._live, live)
+
     def update(self, step: int) -> None:
         """A shorter memory in the first steps."""
         torch._foreach_lerp_(self._mean, self._live, 1 - min(AVERAGE, (step + 1) / (step + 20)))
@@ -159,8 +172,15 @@ class Run:
         rng, shared = np.random.default_rng([7, seed, self.rank]), np.random.default_rng([8, seed])
         report, due = (
             _Report(work / "loss.csv"),
-            _Timers(refresh=REFRESH_SECONDS, report=REPORT_SECONDS, save=CHECKPOINT_SECONDS, export=EXPORT_SECONDS),
+            _Timers(
+                refresh=REFRESH_SECONDS,
+                report=REPORT_SECONDS,
+                save=CHECKPOINT_SECONDS,
+                judge=JUDGE_SECONDS,
+                export=EXPORT_SECONDS,
+            ),
         )
+        judge = Judge(self.mini, self.averager, self.clips.folder, work / "validation.csv") if self.rank == 0 else None
         for batch in batches(self.clips, self.mini.codec, rng, shared, progress):
             common = self._step(batch, progress(), report)
             if due("refresh"):
@@ -169,6 +189,8 @@ class Run:
                 report.write(self.state, len(self.clips.clips), self.optimizer.param_groups[0]["lr"], self.count)
             if self.rank == 0 and due("save"):
                 save(work, self.mini, {**self.state, "optimizer": self.optimizer.state_dict()})
+            if judge is not None and due("judge"):
+                judge(self.state)
             if out is not None and due("export"):
                 export(self.mini, self.state["average"], out)
             if common >= 1:
@@ -190,7 +212,8 @@ class Run:
                 torch.tensor([progress]),
             ]
         )
-        dist.all_reduce(flat)
+        if self.count > 1:
+            dist.all_reduce(flat)
         flat /= self.count
         norm = flat[:-1].norm()
         flat[:-1] *= (1.0 / (norm + 1e-6)).clamp_max(1.0)
@@ -203,6 +226,28 @@ class Run:
         self.state["step"] += 1
         self.state["seconds"] = time.monotonic() - self.origin
         return float(flat[-1])
+
+
+class Judge:
+    """The averaged weights' error on the validation scenes: the same samples, noise and levels every time."""
+
+    SIZES = ((1, 144, 256), (1, 144, 256), (5, 144, 256))
+
+    def __init__(self, mini: Mini, averager: Averager, data: Path, path: Path) -> None:
+        self.mini, self.averager, self.path = mini, averager, path
+        clips, rng = Clips(data, validation=True), np.random.default_rng(3)
+        self.batches = [make_batch(clips, mini.codec, rng, size) for size in self.SIZES for _ in range(3)] if clips.clips else []
+        if self.batches and not path.exists():
+            path.write_text("seconds,step,error\n")
+
+    def __call__(self, state: dict[str, Any]) -> None:
+        if not self.batches:
+            return
+        with self.averager.shown(), torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(3)
+            errors = [loss_of(self.mini, batch)[1].mean() for batch in self.batches]
+        with self.path.open("a", newline="") as stream:
+            csv.writer(stream).writerow((round(state["seconds"]), state["step"], f"{torch.stack(errors).mean():.5f}"))
 
 
 class _Timers:
