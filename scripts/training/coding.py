@@ -20,5 +20,5 @@ def code_light(light: Array) -> NDArray[np.uint8]:
 
 
 def decode_light(coded: NDArray[np.uint8]) -> Array:
-    """(..., C) uint8 -> float32, the inverse of :func:`code_light`; C is 2 where nothing mirrored was stored, else 3."""
+    """(..., C) uint8 -> float32, the inverse of :func:`code_light`; C is 3, or 2 for the sun and the sky alone."""
     return _LEVEL[coded] * CEILINGS[: coded.shape[-1]]

@@ -12,7 +12,7 @@ import numpy as np
 from lucid.inference.conditioning.depth import inverse_depth, measure_range
 from numpy.typing import NDArray
 
-from .coding import NORMAL_UNIT, decode_light
+from .coding import decode_light
 from .palette import Look
 from .shapes import Array
 
@@ -24,7 +24,7 @@ _GLINT = np.float32(2.0)
 
 @dataclass
 class Clip:
-    """One rendered clip. `light` (F, H, W, 3) uint8 coded sun, sky and mirrored light (2 in clips of version 1), `slot`
+    """One rendered clip. `light` (F, H, W, 3) uint8 coded sun, sky and mirrored light, `slot`
     (F, H, W) uint8, 0 = sky, `normal` (F, H, W, 2) int8 coded x and y in camera space, `control` (F, H, W) float16 inverse
     depth normalised over the shot, `z` (F, H, W) float16 metres, `joints` (A, F, 18, 3) world, `intrinsics` (F, 3, 3)
     pixels, `camera` (F, 4, 4) world_from_camera, `move` the camera's ("pan left"). `flow` (F, H, W, 2) pixels to the next
@@ -61,7 +61,7 @@ class Clip:
 
 
 def load_clip(path: Path) -> Clip:
-    """Reads one npz file of scenes.py, of either version. Raises KeyError, ValueError or BadZipFile for another file."""
+    """Reads one npz file of scenes.py. Raises KeyError, ValueError or BadZipFile for another file."""
     with np.load(path) as data:
         meta = json.loads(str(data["meta"]))
         depth, light, slot = data["depth"], data["light"], data["slot"]
@@ -71,12 +71,12 @@ def load_clip(path: Path) -> Clip:
         return Clip(
             light,
             slot,
-            data["normal"] if "normal" in data else _normals(depth, data["K"]),
+            data["normal"],
             control.astype(np.float16),
             depth,
             data["joints"],
             data["camera"],
-            np.broadcast_to(data["K"], (len(slot), 3, 3)),
+            data["K"],
             meta["set"],
             meta["indoor"],
             meta["actors"],
@@ -84,24 +84,10 @@ def load_clip(path: Path) -> Clip:
             meta["sun_right"],
             _exposure(light, slot),
             meta["move"],
-            tuple(meta.get("props", ())),
+            tuple(meta["props"]),
             data["flow"] if "flow" in data else None,
             data["flow_valid"] if "flow_valid" in data else None,
         )
-
-
-def _normals(depth: NDArray[np.float16], intrinsics: Array) -> NDArray[np.int8]:
-    """(F, H, W, 2) coded x and y of the normals of clips of version 1, by differences of neighbouring points of `depth`
-    (F, H, W) seen through one (3, 3) camera: not exact along outlines."""
-    z = np.minimum(depth.astype(np.float32), 1e3)
-    v, u = np.mgrid[0 : z.shape[1], 0 : z.shape[2]].astype(np.float32) + 0.5
-    x, y = (u - intrinsics[0, 2]) / intrinsics[0, 0], (v - intrinsics[1, 2]) / intrinsics[1, 1]
-    points = np.stack([x * z, y * z, z], -1)
-    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=2))
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    away = (normal * points).sum(-1, keepdims=True) > 0
-    normal = np.where(np.isfinite(depth)[..., None], np.where(away, -normal, normal), 0)
-    return np.rint(normal[..., :2] * NORMAL_UNIT).astype(np.int8)
 
 
 def _exposure(light: NDArray[np.uint8], slot: NDArray[np.uint8]) -> float:
@@ -126,7 +112,7 @@ class Clips:
             try:
                 self.clips.append(load_clip(path))
             except (zipfile.BadZipFile, KeyError, ValueError):
-                continue  # still being copied, or from an older version: tried again at the next refresh
+                continue  # still being copied: tried again at the next refresh
             self._seen.add(path.name)
         return len(self.clips)
 
@@ -143,14 +129,14 @@ def _sky(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> 
 
 
 def _lit(clip: Clip, look: Look, frames: slice, rows: slice, columns: slice) -> Array:
-    """(F, h, w, 3) linear: albedo x (sun + sky) + gloss x mirrored light + glow. Clips of version 1 mirror nothing."""
+    """(F, h, w, 3) linear: albedo x (sun + sky) + gloss x mirrored light + glow."""
     slot = clip.slot[frames, rows, columns]
     light = decode_light(clip.light[frames, rows, columns])
     light[..., :2] *= np.float32(clip.exposure)
     linear: Array = light[..., :1] * np.float32(look.mood.sun)
     linear += light[..., 1:2] * np.float32(look.mood.fill)
     linear *= look.albedo[slot]
-    if light.shape[-1] > 2 and look.gloss.any():
+    if look.gloss.any():
         linear += look.gloss[slot] * mirrored(light[..., 2:], look)
     if look.glow.any():
         linear += look.glow[slot]

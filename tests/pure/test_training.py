@@ -41,7 +41,7 @@ def write_clip(path: Path, seed: int) -> None:
         depth[frame][ball], slot[frame][ball] = 4.0, 2
         normal[frame][ball] = np.stack([x, y], -1)[ball]
     meta = {"seed": seed, "set": "field", "indoor": False, "move": "static", "sun_right": 0.5, "sun_elevation": 0.8,
-            "fps": 10.0, "actors": ["ball"], "slots": {"1": ["ground", -1], "2": ["top", 0]}}
+            "fps": 10.0, "props": [], "actors": ["ball"], "slots": {"1": ["ground", -1], "2": ["top", 0]}}
     lens = np.array([[220.0, 0, WIDTH / 2], [0, 220.0, HEIGHT / 2], [0, 0, 1]], np.float32)
     np.savez_compressed(path, light=np.full((FRAMES, HEIGHT, WIDTH, 3), 180, np.uint8), depth=depth.astype(np.float16),
                         slot=slot, normal=np.rint(normal * 127).astype(np.int8), meta=json.dumps(meta),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training samples without Blender: words, colours, materials, fog, camera paths, and clips of both versions on disk."""
+"""Training samples without Blender: words, colours, materials, fog, camera paths, and clips on disk."""
 
 from __future__ import annotations
 
@@ -32,31 +32,29 @@ def training() -> Iterator[SimpleNamespace]:
     sys.path.remove(str(SCRIPTS))
 
 
-def _arrays(version: int) -> dict[str, Any]:
+def _arrays(flow: bool) -> dict[str, Any]:
     """A ground plane 5 m away with a ball's square in the middle, evenly lit by the sun and the sky, and some sky above."""
     slot = np.ones((FRAMES, HEIGHT, WIDTH), np.uint8)
     slot[:, :6], slot[:, 10:22, 16:32] = 0, 2
     depth = np.where(slot == 0, np.inf, 5.0).astype(np.float16)
     meta = {"set": "field", "indoor": False, "actors": ["ball"], "slots": {str(k): v for k, v in SLOTS.items()},
-            "sun_right": 0.5, "move": "static"}
+            "sun_right": 0.5, "move": "static", "props": []}
     lens = np.array([[40, 0, 24], [0, 40, 16], [0, 0, 1]], np.float32)
     pose = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1], [0, 0, 0, 1]], np.float32)
-    arrays = {"depth": depth, "slot": slot, "joints": np.full((1, FRAMES, 18, 3), np.nan, np.float32), "K": lens,
-              "camera": np.tile(pose, (FRAMES, 1, 1)), "meta": json.dumps(meta)}
-    light = np.full((FRAMES, HEIGHT, WIDTH, version + 1), 0.625, np.float32)
-    coded = np.rint(255 * np.sqrt(light / 2)).astype(np.uint8)      # as both versions store sun and sky
-    if version == 1:
-        return arrays | {"light": coded}
+    coded = np.rint(255 * np.sqrt(np.full((FRAMES, HEIGHT, WIDTH, 3), 0.625) / 2)).astype(np.uint8)
     coded[..., 2] = 104                                             # 255 sqrt(1 / 6): a mirrored sky
-    return arrays | {"light": coded, "K": np.tile(lens, (FRAMES, 1, 1)),
-                     "normal": np.zeros((FRAMES, HEIGHT, WIDTH, 2), np.int8),
-                     "flow": np.ones((FRAMES, HEIGHT, WIDTH, 2), np.float16),
+    arrays = {"depth": depth, "slot": slot, "joints": np.full((1, FRAMES, 18, 3), np.nan, np.float32),
+              "camera": np.tile(pose, (FRAMES, 1, 1)), "meta": json.dumps(meta), "light": coded,
+              "K": np.tile(lens, (FRAMES, 1, 1)), "normal": np.zeros((FRAMES, HEIGHT, WIDTH, 2), np.int8)}
+    if not flow:
+        return arrays
+    return arrays | {"flow": np.ones((FRAMES, HEIGHT, WIDTH, 2), np.float16),
                      "flow_valid": np.ones((FRAMES, HEIGHT, WIDTH), bool)}
 
 
 @pytest.fixture
 def clip(training: SimpleNamespace, tmp_path: Path) -> Any:
-    np.savez_compressed(tmp_path / "000003.npz", **_arrays(2))
+    np.savez_compressed(tmp_path / "000003.npz", **_arrays(flow=True))
     return training.dataset.load_clip(tmp_path / "000003.npz")
 
 
@@ -125,15 +123,15 @@ def test_wanted_words_are_taken(training: SimpleNamespace) -> None:
         training.palette.draw_look(rng, "room", ["ball", "box"], slots, colours=("pink",))
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_clips_of_both_versions_load(training: SimpleNamespace, tmp_path: Path, version: int) -> None:
-    np.savez_compressed(tmp_path / "001000.npz", **_arrays(version))
+@pytest.mark.parametrize("flow", [False, True])
+def test_clips_load_with_and_without_flow(training: SimpleNamespace, tmp_path: Path, flow: bool) -> None:
+    np.savez_compressed(tmp_path / "001000.npz", **_arrays(flow))
     found = training.dataset.Clips(tmp_path)
     assert len(found.clips) == 1 and not training.dataset.Clips(tmp_path, validation=True).clips
     clip = found.clips[0]
     assert clip.intrinsics.shape == (FRAMES, 3, 3) and clip.matte(0, slice(0, 1)).sum() == 12 * 16
-    assert (clip.flow is None) == (version == 1)
-    assert clip.normal.shape == (FRAMES, HEIGHT, WIDTH, 2) and np.abs(clip.normal[0, 25, 24]).max() <= 1  # faces the camera
+    assert (clip.flow is None) == (clip.flow_valid is None) == (not flow)
+    assert clip.normal.shape == (FRAMES, HEIGHT, WIDTH, 2)
     look = training.palette.draw_look(np.random.default_rng(4), clip.kind, clip.actors, clip.slots, materials=("metal",))
     assert np.isfinite(training.dataset.picture(clip, look, *ALL)).all()
 
