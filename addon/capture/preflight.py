@@ -83,7 +83,11 @@ def _length_and_size(frames: Frames, size: Size) -> Iterator[Finding]:
     if size.width % _MULTIPLE or size.height % _MULTIPLE:
         yield Finding("info", "SIZE_PADDED", f"{size} is not a multiple of {_MULTIPLE} pixels",
                       "models work on the next larger size, which is cut back; a multiple wastes nothing")
-    longest = json.loads(_PROFILE.read_text(encoding="utf-8"))["max_frames"]
+    profile = json.loads(_PROFILE.read_text(encoding="utf-8"))
+    longest, largest = profile["max_frames"], profile["max_pixels"]
+    if size.width * size.height > largest:
+        yield Finding("info", "SIZE_LARGE", f"{size} is more than the embedded model learnt (384x224)",
+                      "it works, slowly and softly; capture smaller to try things out, or generate with larger weights")
     if len(frames) > longest:
         yield Finding("info", "SHOT_LONG", f"the shot has {len(frames)} frames, the embedded model takes up to {longest}",
                       "capture fewer, or every second one, to generate with it")

@@ -22,7 +22,9 @@ class Profile:
     silhouette is grown into the region the model repaints; ``mask_box`` repaints the bounding box instead (tight masks
     hurt the large VACE models); ``control`` is what it was trained on: "depth" (inverse depth in grey) or "geometry"
     (depth and normals); ``pose_lines`` lays only the skeleton's lines over that, else the skeleton stands alone on black,
-    ``pose_grow`` pixels beyond the silhouette;
+    ``pose_grow`` pixels beyond the silhouette; ``max_pixels`` of a frame is the largest picture it was trained on, 0 where
+    that is no matter; ``window`` frames are denoised together, neighbouring windows share ``overlap`` frames (0: all frames
+    together); ``last_sigma`` is the noise level of the last step, None for the scheduler's own;
     ``pose_reversed`` draws the skeleton in BGR, as VACE's annotator did.
     """
 
@@ -37,6 +39,10 @@ class Profile:
     pose_reversed: bool
     control: str = DEPTH
     pose_lines: bool = False
+    max_pixels: int = 0
+    window: int = 0
+    overlap: int = 0
+    last_sigma: float | None = None
 
 
 class Adapter(Protocol):

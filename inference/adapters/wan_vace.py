@@ -19,13 +19,14 @@ from ..errors import LucidError
 from . import checkpoint
 from .base import DEPTH, GEOMETRY, Profile, StepDone
 from .clean import CleanWanVACETransformer
+from .windows import WindowPlan, joint_windows, plan_windows
 
 VAE_CHUNK = 4
 NEGATIVE_PROMPT = ""
 # Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
 DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
                             "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
-                            "pose_lines": False}
+                            "pose_lines": False, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None}
 
 
 class WanVACE:
@@ -66,28 +67,31 @@ class WanVACE:
         """See :class:`~lucid.inference.adapters.base.Adapter`."""
         frames, height, width = mask.shape
         self._check(frames, height, width)
+        # the last level is reached by stretching the others, of which a single step has none
+        self.pipeline.scheduler.register_to_config(shift_terminal=self.profile.last_sigma if steps > 1 else None)
 
         def after_step(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             step_done(index + 1, steps)
             return tensors
 
         try:
-            output = self.pipeline(
-                prompt=prompt,
-                negative_prompt=NEGATIVE_PROMPT,
-                video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
-                mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
-                height=height,
-                width=width,
-                num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
-                num_inference_steps=steps,
-                guidance_scale=self.profile.guidance,
-                reference_images=[_picture(reference) for reference in references] or None,
-                latents=self._noise(frames, height, width, seed, len(references)),
-                output_type="np",
-                callback_on_step_end=after_step,
-                max_sequence_length=self.profile.text_length,
-            )
+            with joint_windows(self.pipeline, self._windows(frames), references=len(references)):
+                output = self.pipeline(
+                    prompt=prompt,
+                    negative_prompt=NEGATIVE_PROMPT,
+                    video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
+                    mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
+                    height=height,
+                    width=width,
+                    num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
+                    num_inference_steps=steps,
+                    guidance_scale=self.profile.guidance,
+                    reference_images=[_picture(reference) for reference in references] or None,
+                    latents=self._noise(frames, height, width, seed, len(references)),
+                    output_type="np",
+                    callback_on_step_end=after_step,
+                    max_sequence_length=self.profile.text_length,
+                )
         except torch.OutOfMemoryError as error:
             raise LucidError("GPU_MEMORY", f"the GPU has no room for {frames} frames of {width}x{height}",
                              "capture fewer frames or a smaller size, or close what else uses the GPU") from error
@@ -98,6 +102,10 @@ class WanVACE:
         if not np.isfinite(video).all():
             raise LucidError("MODEL_NAN", "the model gave values that are not numbers", "try another seed")
         return video
+
+    def _windows(self, frames: int) -> WindowPlan:
+        return plan_windows(frames, self.profile.window or frames, self.profile.overlap, self.profile.legal_frames,
+                            factor=self._temporal_factor)
 
     @property
     def _temporal_factor(self) -> int:
@@ -137,7 +145,7 @@ def load_pipeline(folder: Path, dtype: Any) -> Any:
     pipeline = WanVACEPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype, **parts)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler(
         num_train_timesteps=int(saved.get("num_train_timesteps", 1000)),
-        shift=float(saved.get("flow_shift", saved.get("shift", 1.0))), shift_terminal=saved.get("shift_terminal"))
+        shift=float(saved.get("flow_shift", saved.get("shift", 1.0))))
     return pipeline
 
 
@@ -161,7 +169,9 @@ def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
                    text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),
                    mask_box=bool(habits["mask_box"]), pose_grow=int(habits["pose_grow"]),
                    pose_reversed=bool(habits["pose_reversed"]), control=habits["control"],
-                   pose_lines=bool(habits["pose_lines"]))
+                   pose_lines=bool(habits["pose_lines"]), max_pixels=int(habits["max_pixels"]),
+                   window=int(habits["window"]), overlap=int(habits["overlap"]),
+                   last_sigma=None if habits["last_sigma"] is None else float(habits["last_sigma"]))
 
 
 def _place_on_gpu(pipeline: Any, folder: Path) -> None:

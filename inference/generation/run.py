@@ -100,6 +100,10 @@ class TakeRun:
             self._note(f"{plan.shown} is not a multiple of {profile.multiple}: generated at {plan.size}, cropped back")
         if plan.frames != plan.count:
             self._note(f"{plan.count} frames: generated as {plan.frames}, the rest cut off again")
+        pixels = plan.size.width * plan.size.height
+        if 0 < profile.max_pixels < pixels:
+            self._note(f"{plan.size} is {pixels / profile.max_pixels:.1f} times the largest picture these weights learnt: "
+                       "slow, and softer than it could be")
 
     def _step(self, done: int, total: int, text: str) -> None:
         self._stop_if_asked()

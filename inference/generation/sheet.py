@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import GEOMETRY, Profile
+from ..adapters.base import DEPTH, GEOMETRY, Profile
 from ..conditioning.compose import dilate
 from ..conditioning.fit import fit
 from ..errors import LucidError
@@ -24,6 +24,7 @@ COLUMNS = 4
 CELL_WIDTH = 384
 LABEL_HEIGHT = 22
 CHECKER = (0.30, 0.38)
+CONTROLS = {DEPTH: "control: pose in the actors, depth elsewhere", GEOMETRY: "control: depth, surface directions, skeletons"}
 
 
 def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
@@ -37,8 +38,8 @@ def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
         raise LucidError("TAKE_UNFINISHED", f"take {number} is {take.state().value}", "choose a take that is done")
     frames = list(shot.frames.numbers)
     chosen = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))})
-    controls = to_uint8(_controls(shot_folder, shot, take, chosen))
-    rows = [("control: pose in the actors, depth elsewhere", list(controls))]
+    profile = _profile(take)
+    rows = [(CONTROLS[profile.control], list(to_uint8(_controls(shot_folder, shot, profile, chosen))))]
     for layer in shot.layers:
         if (take.folder / take.layer_pattern(layer.folder)).parent.is_dir():
             rows.append((f"layer: {layer.name}", [_layer(take, layer, frames[i]) for i in chosen]))
@@ -46,13 +47,17 @@ def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
     write_png(out, np.concatenate([_row(label, cells) for label, cells in rows]))
 
 
-def _controls(folder: Path, shot: Shot, take: Take, chosen: list[int]) -> NDArray[np.float32]:
-    """The composed control of the whole picture, by the rules of the model that made the take."""
+def _profile(take: Take) -> Profile:
+    """The rules of the model that made the take."""
     try:
-        profile = Profile(**(take.result() or {})["profile"])
+        return Profile(**(take.result() or {})["profile"])
     except (KeyError, TypeError) as error:
         raise LucidError("TAKE_INVALID", f"take {take.number} does not say what its model's rules were",
                          "generate a new take") from error
+
+
+def _controls(folder: Path, shot: Shot, profile: Profile, chosen: list[int]) -> NDArray[np.float32]:
+    """The composed control of the whole picture."""
     plan = fit(len(shot.frames), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
     footage: Footage = load_footage(folder, shot, plan, normals=profile.control == GEOMETRY)
     seen = footage.environment

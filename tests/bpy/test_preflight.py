@@ -59,10 +59,11 @@ def test_a_panoramic_camera_is_an_error(stage: bpy.types.Scene) -> None:
 
 
 def test_odd_sizes_and_long_shots(stage: bpy.types.Scene) -> None:
-    codes = found(stage, size=Size(150, 96), frames=Frames(1, 46))
+    codes = found(stage, size=Size(150, 96), frames=Frames(1, 50))
     assert set(codes) == {"SIZE_PADDED", "SHOT_LONG"}
-    assert "46 frames" in codes["SHOT_LONG"].text and "45" in codes["SHOT_LONG"].text
-    assert found(stage, frames=Frames(1, 45)) == {}
+    assert "50 frames" in codes["SHOT_LONG"].text and "49" in codes["SHOT_LONG"].text
+    assert found(stage, frames=Frames(1, 49)) == {}
+    assert found(stage, size=Size(224, 384)) == {} and set(found(stage, size=Size(400, 224))) == {"SIZE_LARGE"}
 
 
 def _flip(item: bpy.types.Object) -> None:

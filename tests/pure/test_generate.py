@@ -185,7 +185,7 @@ def test_a_flipped_byte_a_newer_schema_and_a_shot_too_long(tmp_path, capsys):
     manifest = json.loads((folder / "shot.json").read_text())
     (folder / "shot.json").write_text(json.dumps(manifest | {"schema": "lucid.shot/99"}))
     assert error_line(capsys, ["generate", str(folder)]) == "SHOT_NEWER"
-    make_shot(tmp_path / "b.lucid", frames=Frames(1, 46), size=Size(16, 16), figure=False)
+    make_shot(tmp_path / "b.lucid", frames=Frames(1, 50), size=Size(16, 16), figure=False)
     assert error_line(capsys, ["generate", str(tmp_path / "b.lucid")]) == "SHOT_TOO_LONG"
 
 

@@ -17,7 +17,7 @@ from diffusers import (
     WanVACETransformer3DModel,
 )
 from lucid.inference.errors import LucidError
-from lucid.inference.generation.hooks import (
+from lucid.inference.adapters.hooks import (
     FollowReference,
     HookStack,
     RegionLock,

@@ -52,7 +52,8 @@ def test_rules_of_the_embedded_checkpoint():
     from lucid.inference.adapters.base import load
 
     profile = load("mini").profile
-    assert profile.legal_frames == (9, 21, 33, 45) and profile.multiple == 16
+    assert profile.legal_frames == tuple(range(5, 50, 4)) and profile.multiple == 16
+    assert profile.control == "geometry" and profile.pose_lines and profile.max_pixels == 384 * 224
 
 
 def test_the_large_geometry_generates_and_tells_its_steps(wan):

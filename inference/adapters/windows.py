@@ -217,7 +217,7 @@ class _Windows:
 
 
 class RunStore:
-    """A run on disk, for :func:`~lucid.inference.generation.hooks.starting_at` and for edits that keep a part of it.
+    """A run on disk, for :func:`~lucid.inference.adapters.hooks.starting_at` and for edits that keep a part of it.
 
     ``latents/state.####`` are the latents after so many steps (0: the noise it started from), ``windows/`` the predictions
     of the step at hand. ``run`` is a hash of all that decides the latents (request, weights, plan, settings): files of
