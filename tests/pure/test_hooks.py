@@ -16,7 +16,6 @@ from diffusers import (
     WanVACEPipeline,
     WanVACETransformer3DModel,
 )
-from lucid.inference.errors import LucidError
 from lucid.inference.adapters.hooks import (
     FollowReference,
     HookStack,
@@ -29,6 +28,7 @@ from lucid.inference.adapters.hooks import (
     starting_at,
     wrapped,
 )
+from lucid.inference.errors import LucidError
 
 pytestmark = pytest.mark.torch
 FRAMES, HEIGHT, WIDTH, STEPS = 9, 32, 48, 6

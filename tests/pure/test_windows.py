@@ -14,9 +14,9 @@ from diffusers import (
     WanVACETransformer3DModel,
 )
 from lucid.inference.adapters.checkpoint import MINI
-from lucid.inference.errors import LucidError
 from lucid.inference.adapters.hooks import HookStack, RegionLock, noise_levels, starting_at, wrapped
 from lucid.inference.adapters.windows import Place, RunStore, WindowPlan, joint_windows, plan_windows
+from lucid.inference.errors import LucidError
 from PIL import Image
 
 pytestmark = pytest.mark.torch
