@@ -17,7 +17,7 @@ from ...inference.shot.model import Frames, Size
 from .layers import Actor, resolve_actors
 from .physics import caches, has_simulation_nodes
 from .rigs import missing_joints, pose_source, unmapped_joints
-from .spec import CaptureSpec, check_passes, check_size, checked_camera
+from .spec import LARGEST, CaptureSpec, check_passes, check_size, checked_camera
 from .survey import Survey, actor_step, camera_step, outside, rendered, survey
 
 # Picture widths per captured frame. The video models keep four frames in one latent: at an eighth per frame a thing
@@ -85,7 +85,7 @@ def _length_and_size(frames: Frames, size: Size) -> Iterator[Finding]:
                       "models work on the next larger size, which is cut back; a multiple wastes nothing")
     profile = json.loads(_PROFILE.read_text(encoding="utf-8"))
     longest, largest = profile["max_frames"], profile["max_pixels"]
-    if size.width * size.height > largest:
+    if size.width * size.height > largest and max(size.width, size.height) <= LARGEST:
         yield Finding("info", "SIZE_LARGE", f"{size} is more than the embedded model learnt (384x224)",
                       "it works, slowly and softly; capture smaller to try things out, or generate with larger weights")
     if len(frames) > longest:

@@ -14,7 +14,7 @@ from .show import PASS_TEXTS
 
 # what the engine draws, all of it cheap
 GBUFFER_PASSES = (*(name for name in PASSES if name != "beauty"), VOLUME)
-_LARGEST = 8192
+LARGEST = 8192
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def checked_camera(scene: bpy.types.Scene, spec: CaptureSpec) -> bpy.types.Objec
 
 
 def check_size(size: Size) -> None:
-    if not (1 <= size.width <= _LARGEST and 1 <= size.height <= _LARGEST):
-        raise LucidError("SIZE_INVALID", f"a picture of {size} cannot be made", f"use 1 to {_LARGEST} pixels each way")
+    if not (1 <= size.width <= LARGEST and 1 <= size.height <= LARGEST):
+        raise LucidError("SIZE_INVALID", f"a picture of {size} cannot be made", f"use 1 to {LARGEST} pixels each way")
 
 
 def check_passes(names: tuple[str, ...]) -> None:

@@ -34,7 +34,7 @@ def synthetic(left: int) -> Clip:
     slot = np.ones((FRAMES, HEIGHT, WIDTH), np.uint8)
     flow = np.tile(np.float16([-1, 0]), (FRAMES, HEIGHT, WIDTH, 1))
     blocks = np.kron(np.random.default_rng(left).integers(90, 200, (HEIGHT // 4, (WIDTH + 60) // 4)), np.ones((4, 4)))
-    light = np.zeros((FRAMES, HEIGHT, WIDTH, 2), np.uint8)
+    light = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
     for frame in range(FRAMES):
         light[frame, :, :, :] = blocks[:, frame:frame + WIDTH, None]
         start = left + SPEED * frame
@@ -42,6 +42,7 @@ def synthetic(left: int) -> Clip:
         slot[(frame, *box)], flow[(frame, *box)] = 2, (SPEED, 0)
         light[(frame, *box)] = blocks[20:20 + SIZE, 60:60 + SIZE, None]
     camera = np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1))
+    light[..., 2] = 0                                               # nothing mirrors
     camera[:, 0, 3] = np.arange(FRAMES) * WALL / FOCAL
     lens = np.float32([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
     depth = np.where(slot == 2, BOX, WALL).astype(np.float16)
