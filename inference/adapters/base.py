@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 StepDone = Callable[[int, int], None]
 DEPTH, GEOMETRY = "depth", "geometry"
+ALONE, LINES, NONE = "alone", "lines", "none"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Profile:
     ``legal_frames`` ascending; ``multiple`` of width and height in pixels; ``mask_grow`` pixels by which an actor's
     silhouette is grown into the region the model repaints; ``mask_box`` repaints the bounding box instead (tight masks
     hurt the large VACE models); ``control`` is what it was trained on: "depth" (inverse depth in grey) or "geometry"
-    (depth and normals); ``pose_lines`` lays only the skeleton's lines over that, else the skeleton stands alone on black,
+    (depth and normals); ``skeleton`` says how one is told: "alone" on black, "lines" over the control, or "none";
     ``pose_grow`` pixels beyond the silhouette; ``max_pixels`` of a frame is the largest picture it was trained on, 0 where
     that is no matter; ``window`` frames are denoised together, neighbouring windows share ``overlap`` frames (0: all frames
     together); ``last_sigma`` is the noise level of the last step, None for the scheduler's own;
@@ -38,7 +39,7 @@ class Profile:
     pose_grow: int
     pose_reversed: bool
     control: str = DEPTH
-    pose_lines: bool = False
+    skeleton: str = ALONE
     max_pixels: int = 0
     window: int = 0
     overlap: int = 0

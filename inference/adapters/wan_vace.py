@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
-from .base import DEPTH, GEOMETRY, Profile, StepDone
+from .base import ALONE, DEPTH, GEOMETRY, LINES, NONE, Profile, StepDone
 from .clean import CleanWanVACETransformer
 from .windows import WindowPlan, joint_windows, plan_windows
 
@@ -26,7 +26,7 @@ NEGATIVE_PROMPT = ""
 # Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
 DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
                             "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
-                            "pose_lines": False, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None}
+                            "skeleton": ALONE, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None}
 
 
 class WanVACE:
@@ -157,8 +157,9 @@ def _picture(reference: NDArray[np.float32]) -> Image.Image:
 def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
     """Rules from the components' configuration, habits from the checkpoint's profile over the family's defaults."""
     habits = {**DEFAULTS, **own}
-    if habits["control"] not in (DEPTH, GEOMETRY):
-        raise ValueError(f"there is no control '{habits['control']}'")
+    for habit, known in (("control", (DEPTH, GEOMETRY)), ("skeleton", (ALONE, LINES, NONE))):
+        if habits[habit] not in known:
+            raise ValueError(f"there is no {habit} '{habits[habit]}'")
     patch_time, patch_height, _ = pipeline.transformer.config.patch_size
     factor = int(pipeline.vae_scale_factor_temporal)
     # the VAE encodes one frame, then chunks of four; the DiT's patches must tile the latent frames
@@ -169,7 +170,7 @@ def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
                    text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),
                    mask_box=bool(habits["mask_box"]), pose_grow=int(habits["pose_grow"]),
                    pose_reversed=bool(habits["pose_reversed"]), control=habits["control"],
-                   pose_lines=bool(habits["pose_lines"]), max_pixels=int(habits["max_pixels"]),
+                   skeleton=habits["skeleton"], max_pixels=int(habits["max_pixels"]),
                    window=int(habits["window"]), overlap=int(habits["overlap"]),
                    last_sigma=None if habits["last_sigma"] is None else float(habits["last_sigma"]))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import GEOMETRY, Profile
+from ..adapters.base import GEOMETRY, LINES, NONE, Profile
 from ..conditioning.compose import box, dilate, overlay
 from ..conditioning.depth import inverse_depth
 from ..conditioning.geometry import geometry
@@ -36,11 +36,12 @@ def surface_control(surface: Surface, span: DepthRange, profile: Profile) -> Vid
 
 
 def with_skeleton(control: Video, actor: Actor, silhouette: NDArray[np.bool_], profile: Profile) -> Video:
-    """The control with the actor's skeleton over it, where the actor has one: its lines, or alone in the silhouette."""
-    if actor.joints is None:
+    """The control with the actor's skeleton over it, where there is one and the model reads it: its lines, or alone in the
+    silhouette."""
+    if actor.joints is None or profile.skeleton == NONE:
         return control
     pose = actor.pose_video(reverse_channels=profile.pose_reversed)
-    region = np.asarray(pose.any(-1)) if profile.pose_lines else dilate(silhouette, profile.pose_grow)
+    region = np.asarray(pose.any(-1)) if profile.skeleton == LINES else dilate(silhouette, profile.pose_grow)
     return overlay(control, pose, region)
 
 

@@ -24,7 +24,7 @@ COLUMNS = 4
 CELL_WIDTH = 384
 LABEL_HEIGHT = 22
 CHECKER = (0.30, 0.38)
-CONTROLS = {DEPTH: "control: pose in the actors, depth elsewhere", GEOMETRY: "control: depth, surface directions, skeletons"}
+CONTROLS = {DEPTH: "control: pose in the actors, depth elsewhere", GEOMETRY: "control: depth and surface directions"}
 
 
 def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:

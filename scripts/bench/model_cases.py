@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lucid.inference.adapters.base import GEOMETRY, Profile
+from lucid.inference.adapters.base import GEOMETRY, LINES, NONE, Profile
 from lucid.inference.conditioning.compose import box, dilate, overlay
 from lucid.inference.conditioning.geometry import geometry
 from lucid.inference.truth.boundary import filled_plate, grow
@@ -124,10 +124,10 @@ class Case:
         matte = self.clip.matte(self.actor, slice(0, self.frames))
         mask = dilate(box(matte) if profile.mask_box else matte, profile.mask_grow)
         control = self.shape(profile)
-        if skeleton and self.has_skeleton:
+        if skeleton and self.has_skeleton and profile.skeleton != NONE:
             height, width = matte.shape[1:]
             pose = pose_control(self.clip, [self.actor], Window(slice(0, self.frames), slice(0, height), slice(0, width), False))
-            control = overlay(control, pose, pose.any(-1) if profile.pose_lines else dilate(matte, profile.pose_grow))
+            control = overlay(control, pose, pose.any(-1) if profile.skeleton == LINES else dilate(matte, profile.pose_grow))
         return np.where(mask[..., None], control, context), mask
 
     @property

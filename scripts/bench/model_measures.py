@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from lucid.inference.adapters.base import Adapter
+from lucid.inference.adapters.base import NONE, Adapter
 from lucid.inference.truth.boundary import appearance_silhouette, boundary_f, outline_threshold
 from lucid.inference.truth.colour import delta_e, names_colour, region_colour, srgb_to_lab
 from lucid.inference.truth.drift import measure_drift
@@ -111,7 +111,7 @@ class ActorLayer:
 
     def without_skeleton(self, painter: Painter, tally: Tally) -> Video | None:
         """The same from surfaces alone, for an actor that has a skeleton, in the first word that can be measured."""
-        if not self.case.has_skeleton or not self.found:
+        if not self.case.has_skeleton or not self.found or painter.adapter.profile.skeleton == NONE:
             return None
         word = next(iter(self.found))
         control, mask = self.case.painting(self.truths[word], painter.adapter.profile, skeleton=False)

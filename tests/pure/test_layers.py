@@ -74,7 +74,7 @@ def test_pose_replaces_depth_inside_the_actor_alone():
 
 
 def test_geometry_holds_depth_and_normals_of_what_is_seen_and_only_the_lines_of_the_skeleton():
-    told = dataclasses.replace(PROFILE, control="geometry", pose_lines=True)
+    told = dataclasses.replace(PROFILE, control="geometry", skeleton="lines")
     control = surface_control(_wall(8.0, side=-1.0), SPAN, told)
     assert np.allclose(control, [0.5, 0.0, 0.0])                # sqrt((1/8) / (1/2)), (1 - 1) / 2
     assert (surface_control(_wall(np.inf, side=0.0), SPAN, told) == 0.0).all()
@@ -84,6 +84,9 @@ def test_geometry_holds_depth_and_normals_of_what_is_seen_and_only_the_lines_of_
     assert np.allclose(painting.control[0, 7, 9], [0.5, 0.0, 0.0]) and np.allclose(painting.control[0, 2, 2], 0.25)
     posed = actor_painting(_actor(posed=True, profile=told), _wall(8.0, side=-1.0), context, SPAN, told)
     lines = (posed.control != painting.control).any(-1)
+    silent = dataclasses.replace(told, skeleton="none")
+    unposed = actor_painting(_actor(posed=True, profile=silent), _wall(8.0, side=-1.0), context, SPAN, silent)
+    assert np.array_equal(unposed.control, painting.control)
     assert 0 < lines.sum() < 40 and not (posed.control[0, 8:14, 10:16] == 0.0).all(-1).any()
 
 

@@ -53,7 +53,7 @@ def test_rules_of_the_embedded_checkpoint():
 
     profile = load("mini").profile
     assert profile.legal_frames == tuple(range(5, 50, 4)) and profile.multiple == 16
-    assert profile.control == "geometry" and profile.pose_lines and profile.max_pixels == 384 * 224
+    assert profile.control == "geometry" and profile.skeleton == "none" and profile.max_pixels == 384 * 224
 
 
 def test_the_large_geometry_generates_and_tells_its_steps(wan):
