@@ -322,10 +322,10 @@ def test_a_killed_worker_is_no_finished_take(tmp_path: Path, with_worker: None) 
 
 
 def test_a_failure_that_nobody_foresaw_reaches_blender(tmp_path: Path, with_worker: None) -> None:
-    """A skeleton of three joints, sealed with right hashes."""
+    """A skeleton whose joints are no points, sealed with right hashes."""
     folder = tmp_path / "walk.lucid"
     shot = make_shot(folder, frames=Frames(1, 2))
-    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 3, 2), np.float32), visibility=np.ones((1, 2, 3), np.uint8))
+    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 18), np.float32), visibility=np.ones((1, 2, 18), np.uint8))
     (folder / "shot.json").unlink()
     seal(folder, shot)
     job = Job(folder, TakeRequest("a street", steps=1))

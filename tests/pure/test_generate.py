@@ -161,16 +161,16 @@ def test_weights_with_a_hole_or_a_pickle_are_refused_and_nothing_is_painted(tmp_
 
 
 def test_a_failure_that_nobody_foresaw_is_one_line_and_its_traceback_is_kept(tmp_path, capsys):
-    """A skeleton of three joints, sealed with right hashes."""
+    """A skeleton whose joints are no points, sealed with right hashes."""
     folder = tmp_path / "a.lucid"
     shot = make_shot(folder, frames=Frames(1, 2), size=Size(32, 32))
-    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 3, 2), np.float32), visibility=np.ones((1, 2, 3), np.uint8))
+    np.savez(folder / "pose.npz", image=np.zeros((1, 2, 18), np.float32), visibility=np.ones((1, 2, 18), np.uint8))
     (folder / "shot.json").unlink()
     seal(folder, shot)
     assert error_line(capsys, ["generate", str(folder), "--steps", "1"]) == "INTERNAL"
     result = get_take(folder, 1).result()
-    assert result["state"] == "failed" and "IndexError" in result["traceback"]
-    assert str(LucidError(**result["error"])).startswith("INTERNAL: IndexError")
+    assert result["state"] == "failed" and "ValueError" in result["traceback"]
+    assert str(LucidError(**result["error"])).startswith("INTERNAL: ValueError")
 
 
 def test_a_flipped_byte_a_newer_schema_and_a_shot_too_long(tmp_path, capsys):
