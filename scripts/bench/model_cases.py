@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from lucid.inference.adapters.base import GEOMETRY, LINES, NONE, Profile
 from lucid.inference.conditioning.compose import box, dilate, overlay
-from lucid.inference.conditioning.geometry import geometry
 from lucid.inference.truth.boundary import filled_plate, grow
 from lucid.inference.truth.drift import Tracks, track_static
 from lucid.inference.truth.geometry import static_flow
 from lucid.scripts.training.captions import NOUNS
-from lucid.scripts.training.coding import NORMAL_UNIT
 from lucid.scripts.training.dataset import Clip, Clips, picture
 from lucid.scripts.training.palette import MOODS, Look, Mood, draw_look
-from lucid.scripts.training.tasks import Window, cut_out, pose_control
+from lucid.scripts.training.references import cut_out
+from lucid.scripts.training.tasks import Window, depth_control, geometry_control, pose_control
 from numpy.typing import NDArray
 
 Video = NDArray[np.float32]
@@ -103,8 +102,8 @@ class Case:
 
     def truth(self, look: Look) -> Video:
         """(frames, H, W, 3) sRGB in [0, 1]: the clip in that look."""
-        height, width = self.clip.slot.shape[1:]
-        return (picture(self.clip, look, slice(0, self.frames), slice(0, height), slice(0, width)) + 1) / 2
+        shown = self.window
+        return (picture(self.clip, look, shown.frames, shown.rows, shown.columns) + 1) / 2
 
     def plate(self, truth: Video) -> Video:
         """``truth`` with the actor (and the pixel its colour bleeds into) filled in from around it."""
@@ -112,11 +111,13 @@ class Case:
 
     def shape(self, profile: Profile) -> Video:
         """(frames, H, W, 3) in [0, 1]: the control of all surfaces, in the form the model was trained on."""
-        clip, n = self.clip, self.frames
-        inverse = clip.control[:n].astype(np.float32)
-        if profile.control != GEOMETRY:
-            return np.repeat(inverse[..., None], 3, -1)
-        return geometry(inverse, clip.normal[:n].astype(np.float32) / np.float32(NORMAL_UNIT), clip.slot[:n] > 0)
+        return (geometry_control if profile.control == GEOMETRY else depth_control)(self.clip, self.window)
+
+    @property
+    def window(self) -> Window:
+        """The whole picture in the frames that are shown."""
+        height, width = self.clip.slot.shape[1:]
+        return Window(slice(0, self.frames), slice(0, height), slice(0, width), False)
 
     def painting(self, context: Video, profile: Profile, skeleton: bool = True) -> tuple[Video, Mask]:
         """Control and mask of the actor's layer as generation makes them: inside the grown silhouette the surfaces and
@@ -125,8 +126,7 @@ class Case:
         mask = dilate(box(matte) if profile.mask_box else matte, profile.mask_grow)
         control = self.shape(profile)
         if skeleton and self.has_skeleton and profile.skeleton != NONE:
-            height, width = matte.shape[1:]
-            pose = pose_control(self.clip, [self.actor], Window(slice(0, self.frames), slice(0, height), slice(0, width), False))
+            pose = pose_control(self.clip, [self.actor], self.window)
             control = overlay(control, pose, pose.any(-1) if profile.skeleton == LINES else dilate(matte, profile.pose_grow))
         return np.where(mask[..., None], control, context), mask
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,11 @@ class Clip:
     @property
     def frames(self) -> int:
         return len(self.slot)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """(A, F) pixels of each actor in each frame."""
+        return np.array([self.matte(a, slice(None)).sum((1, 2)) for a in range(len(self.actors))]).reshape(-1, self.frames)
 
     def matte(self, actor: int, frames: slice) -> NDArray[np.bool_]:
         """(F, H, W) pixels of one actor."""

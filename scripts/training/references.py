@@ -15,12 +15,12 @@ SMALLEST = 150  # pixels of an actor that is worth a reference image
 
 def can_refer(clip: Clip) -> bool:
     """Whether an actor of the clip is large enough somewhere to be a reference."""
-    return any(clip.matte(a, slice(0, None)).sum((1, 2)).max() >= SMALLEST for a in range(len(clip.actors)))
+    return bool((clip.sizes >= SMALLEST).any())
 
 
 def cut_out(rng: np.random.Generator, clip: Clip, look: Look, actor: int) -> Array:
     """(h, w, 3) in [-1, 1]: the actor on white in a frame where it can be seen, cropped to it with a little air."""
-    sizes = clip.matte(actor, slice(0, None)).sum((1, 2))
+    sizes = clip.sizes[actor]
     frames = np.flatnonzero(sizes >= min(SMALLEST, sizes.max()))
     frame = int(rng.choice(frames))
     span = slice(frame, frame + 1)

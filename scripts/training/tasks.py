@@ -91,7 +91,7 @@ def project(clip: Clip, actor: int, frames: slice) -> tuple[Array, NDArray[np.bo
     view = np.linalg.inv(clip.camera[frames].astype(np.float64))
     local = np.einsum("fij,fkj->fki", view[:, :3, :3], clip.joints[actor, frames]) + view[:, None, :3, 3]
     z = local[..., 2]
-    lens = clip.intrinsics[frames] if clip.intrinsics.ndim == 3 else np.broadcast_to(clip.intrinsics, (len(z), 3, 3))
+    lens = clip.intrinsics[frames]
     focal, centre = lens[:, None, (0, 1), (0, 1)], lens[:, None, :2, 2]
     uv = local[..., :2] / np.maximum(z, 0.05)[..., None] * focal + centre
     height, width = clip.slot.shape[1:]
@@ -141,7 +141,7 @@ def _side(clip: Clip, flip: bool) -> str:
 def _actor_task(rng: Rng, clip: Clip, window: Window, actor: int, shape: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Control inside the mask, and the mask: the actor's matte dilated 2-24 px or its box. The control is the `shape` of
     everything, with the skeleton's lines over it (as the worker draws it), or now and then nothing but the skeleton."""
-    matte = _mirror(clip.matte(actor, window.frames)[:, window.rows, window.columns], window.flip)
+    matte = _matte(clip, [actor], window)
     grown = dilate(matte, int(rng.integers(2, 25)))
     mask = box(grown) if rng.random() < 0.25 else grown
     if actor in _skeletons(clip) and rng.random() < 0.6:
@@ -165,8 +165,7 @@ def _choose(rng: Rng, clip: Clip, task: str | None, referenced: bool) -> tuple[s
     if (task == "actor" and not clip.actors) or (task == "composed" and not _skeletons(clip)):
         task = "depth"
     if referenced:
-        sizes = [clip.matte(a, slice(0, None)).sum((1, 2)).max() for a in range(len(clip.actors))]
-        return task, int(np.argmax(sizes))
+        return task, int(np.argmax(clip.sizes.max(1)))
     if clip.actors and (task in ("actor", "composed") or rng.random() < 0.4):
         return task, int(rng.integers(len(clip.actors)))
     return task, -1
@@ -183,16 +182,15 @@ def draw(
     window = _window(rng, clip, frames, height, width, actor)
     look = draw_look(rng, clip.kind, clip.actors, clip.slots)
     target = _mirror(picture(clip, look, window.frames, window.rows, window.columns), window.flip)
-    depth = _mirror(window.cut(clip.control).astype(np.float32), window.flip)
-    shape = _geometry(clip, window, depth)
+    depth, shape = depth_control(clip, window), geometry_control(clip, window)
     side = _side(clip, window.flip)
-    mask = np.ones(depth.shape, np.float32)
+    mask = np.ones(shape.shape[:3], np.float32)
     prompt = _caption(rng, clip, look, window, side)
     control = shape * 2 - 1
     matte = _matte(clip, [actor] if actor >= 0 else [], window)
     weight = np.where(matte, 2.0, 1.0).astype(np.float32)
     if task == "actor":
-        control, inside = _actor_task(rng, clip, window, actor, shape if rng.random() < 0.9 else _grey(depth))
+        control, inside = _actor_task(rng, clip, window, actor, shape if rng.random() < 0.9 else depth)
         mask = inside.astype(np.float32)
         weight = np.where(matte, ACTOR_WEIGHT, np.where(inside, 1.0, KNOWN_WEIGHT)).astype(np.float32)
         control = np.where(inside[..., None], control, _context(rng, target))
@@ -201,7 +199,7 @@ def draw(
         control, mask = _fill_task(rng, task, target, control)
         weight = np.where(mask > 0, weight, KNOWN_WEIGHT).astype(np.float32)
     else:
-        control = _whole_control(rng, clip, window, task, target, shape if task != "depth" else _grey(depth))
+        control = _whole_control(rng, clip, window, task, target, shape if task != "depth" else depth)
     reference = None
     if referenced:
         reference = letterbox(cut_out(rng, clip, look, actor), height, width)
@@ -212,8 +210,7 @@ def draw(
 
 def _caption(rng: Rng, clip: Clip, look: Look, window: Window, side: str) -> str:
     """The caption of the whole window: it names the actors that can be seen there."""
-    sizes = [clip.matte(a, window.frames)[:, window.rows, window.columns].mean() for a in range(len(clip.actors))]
-    seen = [a for a, size in enumerate(sizes) if size > _SEEN]
+    seen = [a for a in range(len(clip.actors)) if _matte(clip, [a], window).mean() > _SEEN]
     shown = replace(
         look,
         actor_colours=tuple(look.actor_colours[a] for a in seen),
@@ -224,16 +221,25 @@ def _caption(rng: Rng, clip: Clip, look: Look, window: Window, side: str) -> str
     return full_caption(rng, shown, [clip.actors[a] for a in seen], side, move if moving else "", clip.props)
 
 
-def _grey(depth: Array) -> Array:
-    return np.repeat(depth[..., None], 3, -1)
+def _grey(values: Array) -> Array:
+    return np.repeat(values[..., None], 3, -1)
 
 
-def _geometry(clip: Clip, window: Window, depth: Array) -> Array:
-    """(F, h, w, 3) in [0, 1]: the geometry control of the window, whose `depth` is already flipped."""
+def _inverse(clip: Clip, window: Window) -> Array:
+    return _mirror(window.cut(clip.control).astype(np.float32), window.flip)
+
+
+def depth_control(clip: Clip, window: Window) -> Array:
+    """(F, h, w, 3) in [0, 1]: grey inverse depth of the window."""
+    return _grey(_inverse(clip, window))
+
+
+def geometry_control(clip: Clip, window: Window) -> Array:
+    """(F, h, w, 3) in [0, 1]: depth and normals of the window."""
     normal = _mirror(window.cut(clip.normal), window.flip).astype(np.float32) / np.float32(NORMAL_UNIT)
     if window.flip:
         normal = normal * np.float32([-1.0, 1.0])
-    return geometry(depth, normal, _mirror(window.cut(clip.slot) > 0, window.flip))
+    return geometry(_inverse(clip, window), normal, _mirror(window.cut(clip.slot) > 0, window.flip))
 
 
 def _whole_control(rng: Rng, clip: Clip, window: Window, task: str, target: Array, shape: Array) -> Array:
@@ -246,7 +252,7 @@ def _whole_control(rng: Rng, clip: Clip, window: Window, task: str, target: Arra
     if task == "layout":
         return layout(_mirror(_instances(clip, window), window.flip)) * 2 - 1
     if task == "gray":
-        return np.repeat((target @ np.float32([0.299, 0.587, 0.114]))[..., None], 3, -1)
+        return _grey(target @ np.float32([0.299, 0.587, 0.114]))
     return np.zeros_like(target) if task == "none" else shape * 2 - 1
 
 
