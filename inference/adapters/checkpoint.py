@@ -37,8 +37,6 @@ def find(weights: str) -> Path:
         raise LucidError("WEIGHTS_MISSING", f"there is no weights folder '{weights}'",
                          "give mini, a diffusers folder, or a hub repository OWNER/NAME")
     check(folder)
-    if folder == MINI:
-        check_pinned(folder, SHA256)
     return folder
 
 
@@ -57,12 +55,13 @@ def check(folder: Path) -> None:
             _check_component(folder, name)
 
 
-def check_pinned(folder: Path, pinned: Mapping[str, str]) -> None:
-    """The files are the ones that were shipped. Raises WEIGHTS_CHANGED."""
-    for name, digest in pinned.items():
-        if not (folder / name).is_file():
+def check_pinned(folder: Path, found: Mapping[str, str]) -> None:
+    """The embedded model's files, with the hashes ``found``, are the ones that were shipped; other folders' may be any.
+    Raises WEIGHTS_MISSING, WEIGHTS_CHANGED."""
+    for name, digest in SHA256.items() if folder == MINI else ():
+        if name not in found:
             raise _missing(folder, name)
-        if sha256_file(folder / name) != digest:
+        if found[name] != digest:
             raise LucidError("WEIGHTS_CHANGED", f"the embedded model's {name} is not the file Lucid was made with",
                              "install Lucid again; your own weights belong into a folder of their own")
 

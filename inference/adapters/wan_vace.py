@@ -41,6 +41,8 @@ class WanVACE:
     def load(cls, weights: str) -> WanVACE:
         """Load onto the GPU when there is one (bf16, VAE in float32), else onto the CPU in float32."""
         folder = checkpoint.find(weights)
+        hashes = checkpoint.hashes(folder)
+        checkpoint.check_pinned(folder, hashes)
         for logging in (diffusers_logging, transformers_logging):      # the take's events say what is going on
             logging.set_verbosity_error()
             logging.disable_progress_bar()
@@ -60,7 +62,7 @@ class WanVACE:
         except (ValueError, TypeError) as error:
             raise LucidError("WEIGHTS_INVALID", f"{folder / checkpoint.PROFILE} cannot be used: {error}",
                              "get that file again, or delete it: the family's defaults hold then") from error
-        return cls(pipeline, profile, checkpoint.hashes(folder))
+        return cls(pipeline, profile, hashes)
 
     def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
                  step_done: StepDone, references: Sequence[NDArray[np.float32]] = ()) -> NDArray[np.float32]:

@@ -23,16 +23,10 @@ def box(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return _hull(rows)[..., :, None] & _hull(columns)[..., None, :]
 
 
-def compose(depth: NDArray[np.floating[Any]], pose: NDArray[np.floating[Any]],
-            actors: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """One control video: ``pose`` (..., H, W, 3) where ``actors`` (..., H, W) is true, ``depth`` (..., H, W) in three
-    equal channels elsewhere. Values in [0, 1]. Disjoint by construction: each pixel comes from exactly one control."""
-    return overlay(np.repeat(np.asarray(depth, np.float32)[..., None], 3, axis=-1), pose, actors)
-
-
 def overlay(control: NDArray[np.floating[Any]], pose: NDArray[np.floating[Any]],
             region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """``pose`` (..., H, W, 3) where ``region`` (..., H, W) is true, ``control`` (..., H, W, 3) elsewhere."""
+    """One control video: ``pose`` (..., H, W, 3) where ``region`` (..., H, W) is true, ``control`` (..., H, W, 3) elsewhere.
+    Values in [0, 1]. Disjoint by construction: each pixel comes from exactly one control."""
     return np.where(region[..., None], np.asarray(pose, np.float32), np.asarray(control, np.float32))
 
 

@@ -27,6 +27,16 @@ def test_the_embedded_checkpoint_passes_and_is_small():
     assert sum(p.stat().st_size for p in checkpoint.MINI.rglob("*") if p.is_file()) <= 32 * 2**20
 
 
+def test_the_embedded_checkpoint_is_the_pinned_one():
+    found = checkpoint.hashes(checkpoint.MINI)
+    checkpoint.check_pinned(checkpoint.MINI, found)
+    name = "transformer/diffusion_pytorch_model.safetensors"
+    with pytest.raises(LucidError, match=f"WEIGHTS_CHANGED: .*{name}"):
+        checkpoint.check_pinned(checkpoint.MINI, found | {name: "0" * 64})
+    with pytest.raises(LucidError, match="WEIGHTS_MISSING"):
+        checkpoint.check_pinned(checkpoint.MINI, {key: value for key, value in found.items() if key != name})
+
+
 @pytest.mark.parametrize("name", ["model_index.json", "vae/config.json", "scheduler/scheduler_config.json",
                                   "transformer/diffusion_pytorch_model.safetensors", "tokenizer/tokenizer_config.json"])
 def test_a_missing_file_is_named(weights, name):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from lucid.inference.conditioning.compose import box, compose, dilate
+from lucid.inference.conditioning.compose import box, dilate, overlay
 from lucid.inference.conditioning.depth import FAR_PERCENTILE, NEAR_PERCENTILE, inverse_depth, measure_range
 from lucid.inference.conditioning.fit import fit
 from lucid.inference.conditioning.layout import instance_colours, layout
@@ -95,7 +95,7 @@ def test_box_is_opencvs_bounding_rectangle(mask: np.ndarray) -> None:
 def test_composed_controls_are_disjoint(actors: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     depth, pose = rng.random(actors.shape), rng.random((*actors.shape, 3)).astype(np.float32)
-    video = compose(depth, pose, actors)
+    video = overlay(np.repeat(depth[..., None], 3, axis=-1), pose, actors)
     assert video.dtype == np.float32 and video.shape == pose.shape
     assert np.array_equal(video[actors], pose[actors])
     grey = video[~actors]
