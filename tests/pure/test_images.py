@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from lucid.inference.errors import LucidError
-from lucid.inference.shot.images import read_exr, read_png, to_uint8, write_exr, write_png
+from lucid.inference.shot.images import read_exr, read_png, to_uint8, to_uint16, write_exr, write_png
 from PIL import Image
 
 SAME_FOLDER = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,6 +121,65 @@ def test_sixteen_bits_survive(tmp_path: Path, channels: int) -> None:
     if channels > 1:
         seen = cv2.cvtColor(seen, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels])
     assert seen.dtype == np.uint16 and np.array_equal(seen, pixels)
+    read = read_png(tmp_path / "a.png")
+    assert read.dtype == np.uint16 and np.array_equal(read, pixels)
+
+
+@SAME_FOLDER
+@given(data=st.data(), height=st.integers(1, 30), width=st.integers(1, 30), channels=st.sampled_from([3, 4]))
+def test_any_sixteen_bits_round_trip(tmp_path: Path, data: st.DataObject, height: int, width: int, channels: int) -> None:
+    pixels = data.draw(arrays.arrays(np.uint16, (height, width, channels)))
+    write_png(tmp_path / "a.png", pixels)
+    assert np.array_equal(read_png(tmp_path / "a.png"), pixels)
+
+
+def filters_used(path: Path, stride: int) -> set[int]:
+    data, place, packed = path.read_bytes(), 8, b""
+    while place < len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        packed += data[place + 8:place + 8 + size] if kind == b"IDAT" else b""
+        place += 12 + size
+    return set(zlib.decompress(packed)[::stride])
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(("chosen", "kind"), [(cv2.IMWRITE_PNG_FILTER_NONE, 0), (cv2.IMWRITE_PNG_FILTER_SUB, 1),
+                                              (cv2.IMWRITE_PNG_FILTER_UP, 2), (cv2.IMWRITE_PNG_FILTER_AVG, 3),
+                                              (cv2.IMWRITE_PNG_FILTER_PAETH, 4)])
+def test_sixteen_bits_that_others_wrote_are_read_with_every_filter(tmp_path: Path, channels: int, chosen: int,
+                                                                    kind: int) -> None:
+    pixels = RNG.integers(0, 65536, (19, 23, channels), np.uint16)
+    pixels[8:] = pixels[8:9] // 2                    # also where neighbours are equal, which Paeth's order decides
+    swapped = cv2.cvtColor(pixels, {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[channels])
+    assert cv2.imwrite(str(tmp_path / "a.png"), swapped, [cv2.IMWRITE_PNG_FILTER, chosen])
+    assert kind in filters_used(tmp_path / "a.png", 1 + 2 * channels * 23)
+    read = read_png(tmp_path / "a.png")
+    assert read.dtype == np.uint16 and np.array_equal(read, pixels)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def deep_png(rows: bytes, *, width: int = 2, height: int = 2, interlace: int = 0) -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, interlace)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+WHOLE = bytes(2 * (1 + 12))
+
+
+@pytest.mark.parametrize("data", [
+    deep_png(WHOLE[:-1]), deep_png(WHOLE + b"\0"), deep_png(WHOLE, interlace=1), deep_png(WHOLE, width=0),
+    deep_png(b"\5" + WHOLE[1:]), deep_png(WHOLE, width=2**31 - 1, height=2**31 - 1), deep_png(WHOLE)[:-20],
+    deep_png(WHOLE).replace(b"IHDR\0\0\0\2", b"IHDR\0\0\0\3"), deep_png(WHOLE)[:24]],
+    ids=["short", "long", "interlaced", "empty", "filter", "bomb", "cut", "checksum", "header"])
+def test_a_broken_picture_of_sixteen_bits_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "whole.png").write_bytes(deep_png(WHOLE))
+    assert read_png(tmp_path / "whole.png").shape == (2, 2, 3)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(LucidError, match="PNG_INVALID"):
+        read_png(tmp_path / "a.png")
 
 
 @given(st.integers(0, 255))
@@ -128,3 +189,9 @@ def test_every_byte_survives_the_unit_range(value: int) -> None:
 
 def test_unit_range_is_clipped_and_rounded_half_up() -> None:
     assert to_uint8(np.float32([-0.1, 0.0, 0.5 / 255, 1.0, 1.7])).tolist() == [0, 0, 1, 255, 255]
+
+
+def test_every_16_bit_code_survives_the_unit_range() -> None:
+    codes = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(to_uint16(codes.astype(np.float32) / np.float32(65535.0)), codes)
+    assert to_uint16(np.float64([-0.1, 0.49 / 65535, 0.51 / 65535, 1.0, 1.7])).tolist() == [0, 0, 1, 65535, 65535]
