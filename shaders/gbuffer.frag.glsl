@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What the camera sees first: its surface (normal in OpenCV camera axes, depth in metres along the camera's z), what it
-// is (instance id); with MOTION where it is in the neighbouring frames (pixels from here, then depth there, 0 where it is
-// not known), its UV coordinates beside these, its rest position and its material id. Blender allows six targets.
+// is (instance id); with REST its rest position and its material id; with MOTION where it is in the neighbouring frames
+// (pixels from here, then depth there, 0 where it is not known), its UV coordinates beside these. Blender allows six
+// targets.
 #ifdef MOTION
 vec2 pictured(vec3 clip)
 {
@@ -29,10 +30,12 @@ void main()
   }
   surface = vec4(facing.x, -facing.y, -facing.z, out_distance);
   name = out_id;
+#ifdef REST
+  rest_position = vec4(out_rest, out_material);
+#endif
 #ifdef MOTION
   forward_flow = vec4(moved(out_next, out_known.x), out_uv.x);
   backward_flow = vec4(moved(out_previous, out_known.y), out_uv.y);
-  rest_position = vec4(out_rest, out_material);
 #endif
   // Linear depth keeps float32's relative precision at any distance; 1/z would crowd it all at the near plane.
   gl_FragDepth = out_distance * frame.half_size.z;

@@ -41,6 +41,11 @@ void main()
   out_normal = vec3(dot(c0, normal), dot(c1, normal), dot(c2, normal)) * out_handedness;
 #endif
 
+#ifdef REST
+  out_rest = rest;
+  out_material = material;
+#endif
+
 #ifdef MOTION
 #  ifdef DEFORMING
   vec3 next = next_position;
@@ -53,8 +58,6 @@ void main()
   out_next = placed(instance, 3, next);
   out_previous = placed(instance, 6, previous);
   out_known = name.zw;
-  out_rest = rest;
-  out_material = material;
   out_uv = uv;
 #endif
 

@@ -44,11 +44,12 @@ LOAD_SHARE = 3.0
 @dataclass(frozen=True)
 class Wanted:
     """What to draw beside depth, normals and ids: ``detail`` (materials, rest positions, UVs), ``flow`` (needs detail),
-    ``alpha``."""
+    ``alpha``, and of each layer alone ``rest`` (needs detail)."""
 
     detail: bool = False
     flow: bool = False
     alpha: bool = False
+    rest: bool = False
 
 
 def nobody(_instance: Any) -> int:
@@ -126,9 +127,9 @@ class Walk:
         mattes, alpha = np.zeros((0, self.size.height, self.size.width), np.float32), None
         if self.actor_count or self.wanted.alpha:
             mattes, alpha = rasteriser.coverage(everything, self._actor_of_id(), self.actor_count)
-        surfaces = FrameSurfaces(
-            scene, full, rasteriser.surface((ENVIRONMENT_ACTOR,)) if self.actor_count else full,
-            tuple(rasteriser.surface((actor,)) for actor in actors), mattes, alpha)
+        alone = partial(rasteriser.surface, rest=self.wanted.rest)
+        surfaces = FrameSurfaces(scene, full, alone((ENVIRONMENT_ACTOR,)) if self.actor_count else full,
+                                 tuple(alone((actor,)) for actor in actors), mattes, alpha)
         if self.amend is not None:
             surfaces = self.amend(surfaces)
         if not scene.volumes:

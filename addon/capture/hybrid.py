@@ -89,9 +89,11 @@ def _put_in(surface: Surface, exact: dict[str, Array]) -> Surface:
     ours: dict[str, Array] = {"depth": surface.depth, "normal": surface.normal, "id": surface.id}
     theirs: dict[str, Any] = {name: exact[name] for name in ours}
     detail = surface.detail
+    if surface.rest is not None:
+        ours["rest"], theirs["rest"] = surface.rest, np.float32(np.nan)
     if detail is not None:
-        ours |= {"material": detail.material, "rest": detail.rest, "uv": detail.uv}
-        theirs |= {"material": exact["material"], "rest": np.float32(np.nan), "uv": exact["uv"]}
+        ours |= {"material": detail.material, "uv": detail.uv}
+        theirs |= {"material": exact["material"], "uv": exact["uv"]}
         for way, motion in (("forward", detail.forward), ("backward", detail.backward)):
             ours |= {way: motion.step, f"{way} depth": motion.depth, f"{way} valid": motion.valid}
             # how far away it will be is not known: nothing of its own hides it
@@ -100,6 +102,6 @@ def _put_in(surface: Surface, exact: dict[str, Array]) -> Surface:
     if detail is not None:
         ahead, behind = (Motion(found[way], found[f"{way} depth"], found[f"{way} valid"])
                          for way in ("forward", "backward"))
-        detail = replace(detail, material=found["material"], rest=found["rest"], uv=found["uv"], forward=ahead,
-                         backward=behind)
-    return replace(surface, depth=found["depth"], normal=found["normal"], id=found["id"], detail=detail)
+        detail = replace(detail, material=found["material"], uv=found["uv"], forward=ahead, backward=behind)
+    return replace(surface, depth=found["depth"], normal=found["normal"], id=found["id"], rest=found.get("rest"),
+                   detail=detail)

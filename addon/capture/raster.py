@@ -35,7 +35,8 @@ MATTE_SAMPLES = _SPLIT * _SPLIT * len(_SHIFTS)
 
 # Blender reads back whole numbers of one channel only
 _PLAIN = ("RGBA32F", "R32UI")
-_DETAILED = (*_PLAIN, "RGBA32F", "RGBA32F", "RGBA32F")     # forward and backward motion with u and v; rest with material
+_RESTING = (*_PLAIN, "RGBA32F")                 # rest with material
+_DETAILED = (*_RESTING, "RGBA32F", "RGBA32F")   # forward and backward motion with u and v
 _NOTHING = {"RGBA32F": ("FLOAT", (0.0, 0.0, 0.0, 0.0)), "R32UI": ("UINT", (0,))}
 _NO_SURFACE = ("FLOAT", (0.0, 0.0, 0.0, np.inf))
 
@@ -52,25 +53,26 @@ class Motion:
 
 @dataclass(frozen=True)
 class Detail:
-    """``material`` (H, W) uint32, 0 without one; ``forward`` and ``backward`` motion; ``rest`` (H, W, 3) metres and ``uv``
-    (H, W, 2) float32, NaN where unknown, 0 where nothing is."""
+    """``material`` (H, W) uint32, 0 without one; ``forward`` and ``backward`` motion; ``uv`` (H, W, 2) float32, NaN where
+    unknown, 0 where nothing is."""
 
     material: NDArray[np.uint32]
     forward: Motion
     backward: Motion
-    rest: NDArray[np.float32]
     uv: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Surface:
     """What the camera sees first, top row first: ``depth`` (H, W) float32 metres along z, +inf where nothing is;
-    ``normal`` (H, W, 3) float32, OpenCV camera axes, 0 where nothing is; ``id`` (H, W) uint32, 0 where nothing is.
-    ``detail`` is there where it was asked for."""
+    ``normal`` (H, W, 3) float32, OpenCV camera axes, 0 where nothing is; ``id`` (H, W) uint32, 0 where nothing is; ``rest``
+    (H, W, 3) float32 metres, NaN where unknown, 0 where nothing is. ``rest`` and ``detail`` are there where they were asked
+    for."""
 
     depth: NDArray[np.float32]
     normal: NDArray[np.float32]
     id: NDArray[np.uint32]
+    rest: NDArray[np.float32] | None = None
     detail: Detail | None = None
 
 
@@ -109,13 +111,12 @@ class _Targets:
 class Rasteriser:
     """Draws one frame after the other at one size. It lives inside one render() call, whose GPU context it uses.
 
-    ``detailed`` draws what :class:`Detail` holds, too.
+    ``detailed`` meshes are uploaded with what rest positions and :class:`Detail` need.
     """
 
     def __init__(self, size: Size, registry: Registry, *, detailed: bool) -> None:
         self._size, self._registry, self._detailed = size, registry, detailed
-        self._targets = _Targets(size, _PLAIN)
-        self._detail = _Targets(size, _DETAILED) if detailed else None
+        self._targets: dict[tuple[str, ...], _Targets] = {}
         self._fine: _Targets | None = None
         self._images: dict[int, CutoutImage] = {}
         self._shaders: dict[Variant, gpu.types.GPUShader] = {}
@@ -143,17 +144,21 @@ class Rasteriser:
         self._instances = instance_texture(rows)
         self._camera = _uniforms(view, self._size)
 
-    def surface(self, actors: Collection[int], *, detailed: bool = False) -> Surface:
-        """Depth, normal and id of the instances that belong to ``actors`` (the environment has its own index)."""
-        targets = self._detail if detailed else self._targets
-        assert targets is not None, "the rasteriser was not made for details"
+    def surface(self, actors: Collection[int], *, rest: bool = False, detailed: bool = False) -> Surface:
+        """Depth, normal and id of the instances that belong to ``actors`` (the environment has its own index), with ``rest``
+        their rest positions, too, with ``detailed`` everything."""
+        assert self._detailed or not (rest or detailed), "the rasteriser was not made for details"
+        formats = _DETAILED if detailed else _RESTING if rest else _PLAIN
+        targets = self._targets.get(formats)
+        if targets is None:
+            targets = self._targets[formats] = _Targets(self._size, formats)
         with targets.frame.bind():
             targets.clear()
-            self._draw(actors, surface=True, motion=detailed)
-            colour, name = targets.read(0)[::-1], targets.read(1)[::-1, :, 0]
-            detail = _detail(*(targets.read(slot)[::-1] for slot in (2, 3, 4))) if detailed else None
+            self._draw(actors, surface=True, rest=rest or detailed, motion=detailed)
+            colour, name, *more = (targets.read(slot)[::-1] for slot in range(len(formats)))
         return Surface(np.ascontiguousarray(colour[..., 3]), np.ascontiguousarray(colour[..., :3]),
-                       np.ascontiguousarray(name), detail)
+                       np.ascontiguousarray(name[..., 0]), np.ascontiguousarray(more[0][..., :3]) if more else None,
+                       _detail(*more) if detailed else None)
 
     def coverage(self, actors: Collection[int], actor_of_id: NDArray[np.int32],
                  count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -177,7 +182,7 @@ class Rasteriser:
         covered = hits / np.float32(MATTE_SAMPLES)
         return covered[:count], covered[count]
 
-    def _draw(self, actors: Collection[int], *, surface: bool = False, motion: bool = False,
+    def _draw(self, actors: Collection[int], *, surface: bool = False, rest: bool = False, motion: bool = False,
               offset: tuple[float, float] = (0.0, 0.0)) -> None:
         # never trust what the context holds
         gpu.state.blend_set("NONE")
@@ -188,7 +193,8 @@ class Rasteriser:
         for draw in self._draws:
             wanted = [run for actor, run in draw.runs.items() if actor in actors]
             for part in draw.parts if wanted else ():
-                shader = self._bound(Variant(surface, motion, draw.deforming and motion, part.cutout is not None), offset)
+                variant = Variant(surface, rest, motion, draw.deforming and motion, part.cutout is not None)
+                shader = self._bound(variant, offset)
                 if part.cutout is not None:
                     self._image(part.cutout).bind(shader)
                 for first, count in wanted:
@@ -219,8 +225,8 @@ def _texture(size: Size, kind: str) -> gpu.types.GPUTexture:
     return gpu.types.GPUTexture((size.width, size.height), format=kind)
 
 
-def _detail(forward: NDArray[np.float32], backward: NDArray[np.float32], rest: NDArray[np.float32]) -> Detail:
-    return Detail(np.rint(rest[..., 3]).astype(np.uint32), _motion(forward), _motion(backward), rest[..., :3],
+def _detail(rest: NDArray[np.float32], forward: NDArray[np.float32], backward: NDArray[np.float32]) -> Detail:
+    return Detail(np.rint(rest[..., 3]).astype(np.uint32), _motion(forward), _motion(backward),
                   np.stack([forward[..., 3], backward[..., 3]], axis=-1))
 
 

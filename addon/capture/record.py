@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ class Recorder:
                  passes: Collection[str]) -> None:
         self._folder, self._frames, self._actors, self._registry = folder, frames, tuple(actors), registry
         self._track, self._passes = track, frozenset(passes)
+        # of the environment and of each actor, whatever the shot itself has; rest positions take some switching on
+        self._of_layers = ("depth", "normal", "id", *(("rest",) if "rest" in passes else ()))
         self._volume_frames: set[int] = set()
         self._owners: dict[int, int] = {}       # of this shot; by the time of sealing the registry has the next one's
         self._boxes: list[NDArray[np.float64]] = []
@@ -108,9 +111,9 @@ class Recorder:
         if surfaces.alpha is not None and "alpha" in self._passes:
             self._later(surfaces.frame, (pass_sequence("alpha").pattern,), png_bytes, to_uint8(surfaces.alpha))
         self._write_layer(Kind.ENVIRONMENT, ENVIRONMENT, surfaces.frame, surfaces.environment,
-                          [name for name in ("depth", "normal") if not same or name not in self._passes])
+                          [name for name in self._of_layers if not same or name not in self._passes])
         for actor, surface, matte in zip(self._actors, surfaces.actors, surfaces.mattes, strict=True):
-            self._write_layer(Kind.ACTOR, actor.folder, surfaces.frame, surface, ("depth", "normal"))
+            self._write_layer(Kind.ACTOR, actor.folder, surfaces.frame, surface, self._of_layers)
             self._later(surfaces.frame, (layer_sequence(Kind.ACTOR, actor.folder, "matte").pattern,), png_bytes,
                         to_uint8(matte))
         if surfaces.volume is not None:
@@ -166,14 +169,11 @@ class Recorder:
         """The EXR passes that were asked for, each with its channels."""
         full = surfaces.full
         made: dict[str, Callable[[], Sequence[NDArray[Any]]]] = {
-            "depth": lambda: [full.depth],
-            "normal": lambda: _planes(full.normal),
+            **{name: partial(_surface_planes, full, name) for name in ("depth", "normal", "id", "rest")},
             "normal_world": lambda: _planes(surfaces.world_normal()),
-            "id": lambda: [full.id],
             "material": lambda: [full.detail.material] if full.detail else [],
             "flow_forward": lambda: _flow_planes(surfaces.forward),
             "flow_backward": lambda: _flow_planes(surfaces.backward),
-            "rest": lambda: _planes(full.detail.rest) if full.detail else [],
             "uv": lambda: _planes(full.detail.uv) if full.detail else [],
         }
         for name, planes in made.items():
@@ -216,10 +216,10 @@ class Recorder:
         ids = self._ids()
         poses = {skeleton.actor: index for index, skeleton in enumerate(self._track.skeletons)}
         lit = ("beauty",) if "beauty" in self._passes else ()
-        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (), _sequences(Kind.ENVIRONMENT, ENVIRONMENT, ("depth", "normal", *lit)),
-                        kind=Kind.ENVIRONMENT)]
+        layers = [Layer(ENVIRONMENT, ENVIRONMENT, (),
+                        _sequences(Kind.ENVIRONMENT, ENVIRONMENT, (*self._of_layers, *lit)), kind=Kind.ENVIRONMENT)]
         layers += [Layer(actor.name, actor.folder, tuple(ids[index]),
-                         _sequences(Kind.ACTOR, actor.folder, ("matte", "depth", "normal", *lit)), poses.get(index))
+                         _sequences(Kind.ACTOR, actor.folder, ("matte", *self._of_layers, *lit)), poses.get(index))
                    for index, actor in enumerate(self._actors)]
         if self._actors and "shadow" in self._passes:
             layers.append(_whole_layer(Kind.SHADOW, SHADOW))
@@ -236,8 +236,7 @@ class Recorder:
 
     def _write_layer(self, kind: Kind, folder: str, frame: int, surface: Surface, names: Sequence[str]) -> None:
         for name in names:
-            planes = [surface.depth] if name == "depth" else _planes(surface.normal)
-            self._image(frame, layer_sequence(kind, folder, name), planes)
+            self._image(frame, layer_sequence(kind, folder, name), _surface_planes(surface, name))
 
     def _image(self, frame: int, sequence: ImageSequence, planes: Sequence[NDArray[Any]]) -> None:
         """An EXR file of the sequence: one plane (H, W) for each of its channels."""
@@ -274,6 +273,13 @@ def _whole_layer(kind: Kind, name: str) -> Layer:
 def _planes(values: NDArray[Any]) -> list[NDArray[Any]]:
     """(H, W, C) as C arrays (H, W)."""
     return [np.ascontiguousarray(values[..., index]) for index in range(values.shape[-1])]
+
+
+def _surface_planes(surface: Surface, name: str) -> list[NDArray[Any]]:
+    """The planes of a pass that the shot and its layers have: depth, normal, id or rest."""
+    values: NDArray[Any] | None = getattr(surface, name)
+    assert values is not None, f"{name} was not drawn"
+    return _planes(values) if values.ndim == 3 else [values]
 
 
 def _flow_planes(flow: Flow | None) -> list[NDArray[Any]]:

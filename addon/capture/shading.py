@@ -29,10 +29,12 @@ _EXTENSIONS = {"REPEAT": "REPEAT", "EXTEND": "EXTEND", "CLIP": "CLAMP_TO_BORDER"
 
 @dataclass(frozen=True)
 class Variant:
-    """Which shader: ``surface`` writes depth, normal and id, else the id alone; ``motion`` everything else beside;
-    ``deforming`` meshes bring their points of the neighbouring frames; ``cutout`` looks at an image's alpha."""
+    """Which shader: ``surface`` writes depth, normal and id, else the id alone; ``rest`` rest position and material beside,
+    ``motion`` (with rest) everything else; ``deforming`` meshes bring their points of the neighbouring frames; ``cutout``
+    looks at an image's alpha."""
 
     surface: bool
+    rest: bool = False
     motion: bool = False
     deforming: bool = False
     cutout: bool = False
@@ -50,12 +52,13 @@ def shader_of(variant: Variant) -> gpu.types.GPUShader:
     info = gpu.types.GPUShaderCreateInfo()
     inputs = [("VEC3", "position"), *([("VEC3", "normal")] if variant.surface else []),
               *([("VEC2", "image_uv")] if variant.cutout else []),
-              *([("VEC2", "uv"), ("VEC3", "rest"), ("FLOAT", "material")] if variant.motion else []),
+              *([("VEC3", "rest"), ("FLOAT", "material")] if variant.rest else []),
+              *([("VEC2", "uv")] if variant.motion else []),
               *([("VEC3", "next_position"), ("VEC3", "previous_position")] if variant.deforming else [])]
     for place, (kind, name) in enumerate(inputs):
         info.vertex_in(place, kind, name)
-    for name, on in (("SURFACE", variant.surface), ("MOTION", variant.motion), ("DEFORMING", variant.deforming),
-                     ("CUTOUT", variant.cutout)):
+    for name, on in (("SURFACE", variant.surface), ("REST", variant.rest), ("MOTION", variant.motion),
+                     ("DEFORMING", variant.deforming), ("CUTOUT", variant.cutout)):
         if on:
             info.define(name)
     info.define("TEXELS_WIDE", str(TEXELS_WIDE))
@@ -69,9 +72,9 @@ def shader_of(variant: Variant) -> gpu.types.GPUShader:
         for kind, name in (("VEC4", "uv_to_u"), ("VEC4", "uv_to_v"), ("FLOAT", "threshold")):
             info.push_constant(kind, name)
     info.vertex_out(_between(variant))
-    outputs = [*([("VEC4", "surface")] if variant.surface else []), ("UINT", "name")]
-    if variant.motion:
-        outputs += [("VEC4", "forward_flow"), ("VEC4", "backward_flow"), ("VEC4", "rest_position")]
+    outputs = [*([("VEC4", "surface")] if variant.surface else []), ("UINT", "name"),
+               *([("VEC4", "rest_position")] if variant.rest else []),
+               *([("VEC4", "forward_flow"), ("VEC4", "backward_flow")] if variant.motion else [])]
     for slot, (kind, name) in enumerate(outputs):
         info.fragment_out(slot, kind, name)
     info.depth_write("ANY")
@@ -83,19 +86,20 @@ def shader_of(variant: Variant) -> gpu.types.GPUShader:
 
 def _between(variant: Variant) -> gpu.types.GPUStageInterfaceInfo:
     """What vertices hand to pixels; an interface needs a name of its own for each layout."""
-    flags = (variant.surface, variant.motion, variant.deforming, variant.cutout)
+    flags = (variant.surface, variant.rest, variant.motion, variant.deforming, variant.cutout)
     between = gpu.types.GPUStageInterfaceInfo("lucid_" + "".join(str(int(flag)) for flag in flags))
     between.smooth("FLOAT", "out_distance")
     between.flat("UINT", "out_id")
     if variant.surface:
         between.smooth("VEC3", "out_normal")
         between.flat("FLOAT", "out_handedness")
+    if variant.rest:
+        between.smooth("VEC3", "out_rest")
+        between.flat("FLOAT", "out_material")
     if variant.motion:
         for name in ("out_here", "out_next", "out_previous"):
             between.smooth("VEC3", name)
-        between.smooth("VEC3", "out_rest")
         between.flat("VEC2", "out_known")
-        between.flat("FLOAT", "out_material")
         between.smooth("VEC2", "out_uv")
     if variant.cutout:
         between.smooth("VEC2", "out_image_uv")

@@ -101,7 +101,7 @@ class Shooting:
 
     def _walk(self) -> Walk:
         passes = set(self.spec.passes)
-        wanted = Wanted(bool((_FLOW | _DETAIL) & passes), bool(_FLOW & passes), "alpha" in passes)
+        wanted = Wanted(bool((_FLOW | _DETAIL) & passes), bool(_FLOW & passes), "alpha" in passes, "rest" in passes)
         return Walk(deque(self.spec.frames.numbers), self.spec.size, self.camera, self.recorder.add, self.registry, wanted,
                     len(self.actors), partial(actor_index, self.actors), self.recorder.read)
 

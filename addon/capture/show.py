@@ -61,8 +61,8 @@ def picture(name: str, surfaces: FrameSurfaces) -> NDArray[np.float32]:
         assert flow is not None, "flow was not drawn"
         colour, opaque = flow_colour(flow.step, flow.valid), flow.valid.astype(np.float32)
     elif name in ("rest", "uv"):
-        assert full.detail is not None, "details were not drawn"
-        values = np.nan_to_num(full.detail.rest if name == "rest" else full.detail.uv)
+        assert full.rest is not None and full.detail is not None, "details were not drawn"
+        values = np.nan_to_num(full.rest if name == "rest" else full.detail.uv)
         colour = np.zeros((*values.shape[:2], 3), np.float32)
         colour[..., :values.shape[-1]] = values % 1.0
     else:

@@ -16,6 +16,8 @@ Conventions, stated once (tests hold them against closed forms):
   0 where not valid. The background moves with the camera's rotation;
 - rest is the surface point's rest position in its object's space, metres, before any deformation (Blender's
   rest_position); uv is the render UV map, v upwards; both NaN where unknown, 0 on the background;
+- a layer's depth, normal, id and rest are those of its own surfaces, as if no other layer were there: the environment
+  without the actors (a clean plate), an actor whole, also behind something;
 - mattes and alpha are coverage in [0, 1], antialiased; a matte is depth-resolved against everything else in the shot;
 - beauty is scene-linear, as rendered by Cycles; the shadow layer's ratio is the environment with the actors' light
   effects over the clean plate, its difference the one minus the other (scene-linear, unclamped);
@@ -32,7 +34,7 @@ from pathlib import PurePosixPath
 
 from ..errors import LucidError
 
-SCHEMA = "lucid.shot/2"
+SCHEMA = "lucid.shot/3"
 ENVIRONMENT, SHADOW, VOLUME = "environment", "shadow", "volume"
 # names that Windows keeps for devices, in every folder
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
@@ -120,8 +122,10 @@ PASSES = {
 }
 # the passes of each kind of layer
 LAYER_PASSES: dict[Kind, dict[str, tuple[str, ...]]] = {
-    Kind.ENVIRONMENT: {"depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
-    Kind.ACTOR: {"matte": ("Y",), "depth": ("Z",), "normal": ("X", "Y", "Z"), "beauty": ("R", "G", "B", "A")},
+    Kind.ENVIRONMENT: {"depth": ("Z",), "normal": ("X", "Y", "Z"), "id": ("id",), "rest": ("X", "Y", "Z"),
+                       "beauty": ("R", "G", "B", "A")},
+    Kind.ACTOR: {"matte": ("Y",), "depth": ("Z",), "normal": ("X", "Y", "Z"), "id": ("id",), "rest": ("X", "Y", "Z"),
+                 "beauty": ("R", "G", "B", "A")},
     Kind.SHADOW: {"ratio": ("R", "G", "B"), "difference": ("R", "G", "B")},
     Kind.VOLUME: {"transmittance": ("Y",), "emission": ("R", "G", "B"), "depth": ("Z",)},
 }
@@ -156,7 +160,12 @@ class Layer:
     def is_environment(self) -> bool:
         return self.kind is Kind.ENVIRONMENT
 
+    def has(self, name: str) -> bool:
+        """Whether it was captured with the pass ``name``."""
+        return any(sequence.name == name for sequence in self.sequences)
+
     def sequence(self, name: str) -> Sequence:
+        """Raises PASS_MISSING for a pass it was not captured with."""
         return _find(self.sequences, name, f"layer '{self.name}'")
 
 

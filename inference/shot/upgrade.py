@@ -17,8 +17,13 @@ def _layers_have_kinds(data: dict[str, Any]) -> dict[str, Any]:
             "materials": {}, "audio": "", "markers": []}
 
 
+def _layers_may_have_ids(data: dict[str, Any]) -> dict[str, Any]:
+    """2 -> 3: an environment or an actor may have the passes id and rest; an old one keeps those it has."""
+    return {**data, "schema": "lucid.shot/3"}
+
+
 # version n -> the function that turns a manifest of version n into one of version n + 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _layers_have_kinds}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _layers_have_kinds, 2: _layers_may_have_ids}
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:

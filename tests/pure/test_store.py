@@ -155,7 +155,7 @@ def test_a_newer_schema_is_told_with_both_versions(shot: Path) -> None:
     edit(shot, schema="lucid.shot/7")
     with raises("SHOT_NEWER") as caught:
         open_shot(shot)
-    assert "lucid.shot/7" in str(caught.value) and "lucid.shot/2" in str(caught.value)
+    assert "lucid.shot/7" in str(caught.value) and "lucid.shot/3" in str(caught.value)
 
 
 def test_a_shot_of_the_first_schema_is_still_read() -> None:
@@ -165,6 +165,19 @@ def test_a_shot_of_the_first_schema_is_still_read() -> None:
         ("environment", Kind.ENVIRONMENT), ("Walker", Kind.ACTOR), ("Ball", Kind.ACTOR)]
     assert shot.actors[0].pose == 0 and shot.frames.numbers == range(1, 2)
     assert (shot.materials, shot.camera_words, shot.audio, shot.markers) == ({}, "", "", ())
+
+
+def test_a_shot_of_the_second_schema_keeps_the_passes_that_its_layers_have() -> None:
+    old = json.loads((Path(__file__).parent / "fixtures" / "shot_2.json").read_text(encoding="utf-8"))
+    shot = shot_from_json(upgrade.upgraded(old))
+    assert [(layer.name, layer.kind, tuple(sequence.name for sequence in layer.sequences)) for layer in shot.layers] == [
+        ("environment", Kind.ENVIRONMENT, ("depth", "normal")), ("Walker", Kind.ACTOR, ("matte", "depth", "normal")),
+        ("Ball", Kind.ACTOR, ("matte", "depth", "normal"))]
+    assert shot.environment.has("normal") and not shot.environment.has("id") and not shot.actors[0].has("rest")
+    with raises("PASS_MISSING"):
+        shot.environment.sequence("id")
+    assert shot.sequence("rest").channels == ("X", "Y", "Z") and shot.markers[0].name == "Start"
+    assert shot_to_json(shot) == {**old, "schema": "lucid.shot/3"}
 
 
 def test_an_older_schema_is_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
