@@ -23,6 +23,7 @@ from lucid.inference.shot.model import (
 
 FOCAL = 1.1          # in widths
 EYE = 1.6            # metres above the road
+ROAD = 3             # its instance
 # a standing figure seen from the front, in metres: x to the right of its middle, y above the road
 FIGURE = {"nose": (0, 1.62), "neck": (0, 1.42),
           "r_shoulder": (-.2, 1.4), "r_elbow": (-.28, 1.12), "r_wrist": (-.3, .86),
@@ -46,12 +47,13 @@ def make_shot(target: Path, *, frames: Frames | None = None, size: Size | None =
             samples.append(_write_frame(folder, passes, layers, frame, index / max(len(frames) - 1, 1), size, ball_x))
         _write_camera_and_pose(folder, frames, size, figure)
         shot = Shot(target.stem, Rate(12), frames, size, 1.0, measure_range(samples), "Camera", passes,
-                    tuple(layers), {1: "Ball", 2: "Walker"}, prompt, {"blend": "street.blend"})
+                    tuple(layers), {1: "Ball", 2: "Walker", 3: "Road"}, prompt, {"blend": "street.blend"})
         return store.seal(folder, shot)
 
 
 def _layer(name: str, folder: str, ids: tuple[int, ...], pose: int | None) -> Layer:
-    kinds = [("depth", "exr", ("Z",)), ("normal", "exr", ("X", "Y", "Z"))]
+    kinds = [("depth", "exr", ("Z",)), ("normal", "exr", ("X", "Y", "Z")), ("id", "exr", ("id",)),
+             ("rest", "exr", ("X", "Y", "Z"))]
     if name != ENVIRONMENT:
         kinds.append(("matte", "png", ("A",)))
     return Layer(name, folder, ids, tuple(Sequence(n, f"layers/{folder}/{n}.####.{e}", c) for n, e, c in kinds), pose,
@@ -64,14 +66,16 @@ def _write_frame(folder: Path, passes: tuple[Sequence, ...], layers: list[Layer]
     dx, dy = (xs - size.width / 2) / (FOCAL * size.width), (ys - size.height / 2) / (FOCAL * size.width)
     road = np.where(dy > 1e-4, EYE / np.maximum(dy, 1e-4), np.inf)
     road = np.where(road < 80.0, road, np.inf)
-    depths = {"environment": road, "Ball": _sphere(dx, dy, (ball_x - 0.5 * t, EYE - 0.5, 4.0), 0.5)}
+    origins = {"environment": (0.0, 0.0, 0.0), "Ball": (ball_x - 0.5 * t, EYE - 0.5, 4.0),
+               "Walker": (-0.9 + 0.6 * t, EYE, 5.0)}
+    depths = {"environment": road, "Ball": _sphere(dx, dy, origins["Ball"], 0.5)}
     if any(layer.name == "Walker" for layer in layers):
         z = 5.0
         x, y = dx * z - (-0.9 + 0.6 * t), EYE - dy * z
         body = (np.abs(x) < 0.22) & (y > 0.75) & (y < 1.45) | (np.hypot(x, y - 1.6) < 0.14) | (
             (np.abs(np.abs(x) - 0.12) < 0.08) & (y > 0.0) & (y <= 0.75))
         depths["Walker"] = np.where(body, z, np.inf)
-    ids = np.zeros(road.shape, np.uint32)
+    ids = np.where(np.isfinite(road), np.uint32(ROAD), np.uint32(0))
     nearest = road
     for layer in layers[1:]:
         front = depths[layer.name] < nearest
@@ -84,6 +88,13 @@ def _write_frame(folder: Path, passes: tuple[Sequence, ...], layers: list[Layer]
     for layer in layers:
         write_exr(folder / layer.sequence("depth").path(frame), {"Z": depths[layer.name].astype(np.float32)})
         write_exr(folder / layer.sequence("normal").path(frame), {"X": flat, "Y": flat, "Z": flat - 1})
+        there, origin = np.isfinite(depths[layer.name]), origins[layer.name]
+        number = layer.ids[0] if layer.ids else ROAD
+        write_exr(folder / layer.sequence("id").path(frame), {"id": np.where(there, np.uint32(number), np.uint32(0))})
+        z = np.where(there, depths[layer.name], 0.0)
+        write_exr(folder / layer.sequence("rest").path(frame),
+                  {axis: np.where(there, place - start, 0.0).astype(np.float32)
+                   for axis, place, start in zip("XYZ", (dx * z, dy * z, z), origin, strict=True)})
         if layer.name != ENVIRONMENT:
             matte = np.where(ids == layer.ids[0], 255, 0).astype(np.uint8)
             write_png(folder / layer.sequence("matte").path(frame), matte)

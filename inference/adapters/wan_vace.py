@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
-from .base import ALONE, DEPTH, GEOMETRY, LINES, NONE, Profile, StepDone
+from .base import ALONE, DEPTH, GEOMETRY, LINES, NONE, Correspondence, Profile, StepDone
 from .clean import CleanWanVACETransformer
+from .consensus import consensus
 from .windows import WindowPlan, joint_windows, plan_windows
 
 VAE_CHUNK = 4
@@ -26,7 +28,8 @@ NEGATIVE_PROMPT = ""
 # Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
 DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
                             "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
-                            "skeleton": ALONE, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None}
+                            "skeleton": ALONE, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None,
+                            "memory": 0.0}
 
 
 class WanVACE:
@@ -65,7 +68,8 @@ class WanVACE:
         return cls(pipeline, profile, hashes)
 
     def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
-                 step_done: StepDone, references: Sequence[NDArray[np.float32]] = ()) -> NDArray[np.float32]:
+                 step_done: StepDone, references: Sequence[NDArray[np.float32]] = (),
+                 correspondence: Correspondence | None = None) -> NDArray[np.float32]:
         """See :class:`~lucid.inference.adapters.base.Adapter`."""
         frames, height, width = mask.shape
         self._check(frames, height, width)
@@ -77,7 +81,11 @@ class WanVACE:
             return tensors
 
         try:
-            with joint_windows(self.pipeline, self._windows(frames), references=len(references)):
+            with ExitStack() as stack:
+                stack.enter_context(joint_windows(self.pipeline, self._windows(frames), references=len(references)))
+                if correspondence is not None and self.profile.memory > 0.0:
+                    stack.enter_context(consensus(self.pipeline, correspondence, self.profile.memory,
+                                                  references=len(references)))
                 output = self.pipeline(
                     prompt=prompt,
                     negative_prompt=NEGATIVE_PROMPT,
@@ -174,7 +182,8 @@ def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
                    pose_reversed=bool(habits["pose_reversed"]), control=habits["control"],
                    skeleton=habits["skeleton"], max_pixels=int(habits["max_pixels"]),
                    window=int(habits["window"]), overlap=int(habits["overlap"]),
-                   last_sigma=None if habits["last_sigma"] is None else float(habits["last_sigma"]))
+                   last_sigma=None if habits["last_sigma"] is None else float(habits["last_sigma"]),
+                   memory=float(habits["memory"]))
 
 
 def _place_on_gpu(pipeline: Any, folder: Path) -> None:

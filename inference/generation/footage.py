@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,31 @@ from ..conditioning.pose import draw_openpose, drawn
 from ..errors import LucidError
 from ..shot.images import read_exr, read_png
 from ..shot.model import Layer, Sequence, Shot
+from .noise import View, named_ids, world_directions
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
     """``depth`` (F, H, W) float32 metres, +inf where nothing is; ``normal`` (F, H, W, 2) float32: x and y in camera space,
-    OpenCV axes, 0 where nothing is, or None where the model is told none."""
+    OpenCV axes, 0 where nothing is; ``ids`` (F, H, W) uint64 of instances by name, 0 where nothing is; ``rest`` (F, H, W, 3)
+    metres. What the shot does not have, or generation does not ask for, is None."""
 
     depth: NDArray[np.float32]
-    normal: NDArray[np.float32] | None
+    normal: NDArray[np.float32] | None = None
+    ids: NDArray[np.uint64] | None = None
+    rest: NDArray[np.float32] | None = None
 
     def before(self, other: Surface) -> Surface:
         """What is seen of the two: the nearer one in each pixel."""
-        normal = None
-        if self.normal is not None and other.normal is not None:
-            normal = np.where((self.depth <= other.depth)[..., None], self.normal, other.normal)
-        return Surface(np.minimum(self.depth, other.depth), normal)
+        nearer = self.depth <= other.depth
+
+        def seen(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> NDArray[Any] | None:
+            if mine is None or theirs is None:
+                return None
+            return np.where(nearer.reshape(nearer.shape + (1,) * (mine.ndim - nearer.ndim)), mine, theirs)
+
+        return Surface(np.minimum(self.depth, other.depth), seen(self.normal, other.normal), seen(self.ids, other.ids),
+                       seen(self.rest, other.rest))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +75,30 @@ class Actor:
 
 @dataclass(frozen=True)
 class Footage:
-    """``environment``: the clean plate; ``actors`` from the farthest to the nearest."""
+    """``environment``: the clean plate; ``actors`` from the farthest to the nearest; ``directions`` (F, H, W, 3): where in the
+    world each pixel looks, None when no points were asked for."""
 
     environment: Surface
     actors: tuple[Actor, ...]
+    directions: NDArray[np.float32] | None = None
+
+    def views(self, surface: Surface) -> list[View] | None:
+        """What a surface shows, frame by frame, as points that can be told apart; None in a shot that does not say."""
+        if surface.ids is None or surface.rest is None or self.directions is None:
+            return None
+        return [View(*frame) for frame in zip(surface.ids, surface.rest, self.directions, strict=True)]
 
 
-def load_footage(folder: Path, shot: Shot, fit: Fit, *, normals: bool) -> Footage:
-    """Read what generation needs of a verified shot. Raises EXR_INVALID, PNG_INVALID, PASS_MISSING, SHOT_INVALID."""
-    actors = [_actor(folder, shot, layer, fit, normals) for layer in shot.actors]
-    environment = _surface(folder, shot, shot.environment, fit, normals)
-    return Footage(environment, tuple(sorted(actors, key=lambda actor: -actor.distance)))
+def load_footage(folder: Path, shot: Shot, fit: Fit, *, normals: bool, points: bool = False) -> Footage:
+    """Read what generation needs of a verified shot: depth, with ``normals`` and, where the shot has them, ``points``
+    (ids and rest positions). Raises EXR_INVALID, PNG_INVALID, PASS_MISSING, SHOT_INVALID."""
+    actors = [_actor(folder, shot, layer, fit, normals, points) for layer in shot.actors]
+    environment = _surface(folder, shot, shot.environment, fit, normals, points)
+    return Footage(environment, tuple(sorted(actors, key=lambda actor: -actor.distance)),
+                   _directions(folder, fit) if points else None)
 
 
-def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool) -> Actor:
+def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool, points: bool) -> Actor:
     matte = layer.sequence("matte")
     coverage = np.stack([read_png(folder / matte.path(frame)) for frame in shot.frames.numbers])
     if coverage.shape[1:] != (shot.size.height, shot.size.width) or coverage.dtype != np.uint8:
@@ -87,17 +106,31 @@ def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool) -> A
                          "capture the shot again")
     joints, shown = _skeleton(folder, layer, fit)
     return Actor(layer, fit.pad(coverage.astype(np.float32) / 255.0),
-                 _surface(folder, shot, layer, fit, normals), joints, shown)
+                 _surface(folder, shot, layer, fit, normals, points), joints, shown)
 
 
-def _surface(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool) -> Surface:
-    (depth,) = _planes(folder, shot, layer.sequence("depth"), "Z", fit)
-    if not normals:
-        return Surface(depth, None)
-    return Surface(depth, np.stack(_planes(folder, shot, layer.sequence("normal"), "XY", fit), axis=-1))
+def _surface(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool, points: bool) -> Surface:
+    def read(name: str, channels: str) -> NDArray[Any]:
+        return np.stack(_planes(folder, shot, layer.sequence(name), channels, fit), axis=-1)
+
+    known = points and layer.has("id") and layer.has("rest")
+    return Surface(_planes(folder, shot, layer.sequence("depth"), ["Z"], fit)[0].astype(np.float32),
+                   read("normal", "XY").astype(np.float32) if normals else None,
+                   named_ids(_planes(folder, shot, layer.sequence("id"), ["id"], fit)[0], shot.instances) if known else None,
+                   read("rest", "XYZ").astype(np.float32) if known else None)
 
 
-def _planes(folder: Path, shot: Shot, sequence: Sequence, names: str, fit: Fit) -> list[NDArray[np.float32]]:
+def _directions(folder: Path, fit: Fit) -> NDArray[np.float32]:
+    try:
+        with np.load(folder / "camera.npz", allow_pickle=False) as data:
+            K, poses = data["K"], data["world_from_camera"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LucidError("SHOT_INVALID", f"camera.npz cannot be read: {error}", "capture the shot again") from error
+    frames = [world_directions(k, pose, fit.size.height, fit.size.width) for k, pose in zip(K, poses, strict=True)]
+    return np.pad(np.stack(frames), [(0, fit.frames - fit.count), (0, 0), (0, 0), (0, 0)], mode="edge")
+
+
+def _planes(folder: Path, shot: Shot, sequence: Sequence, names: Iterable[str], fit: Fit) -> list[NDArray[Any]]:
     """The named channels of a pass, each (F, H, W), padded."""
     frames = []
     for frame in shot.frames.numbers:
@@ -107,7 +140,7 @@ def _planes(folder: Path, shot: Shot, sequence: Sequence, names: str, fit: Fit) 
                 raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no {name} channel of {shot.size}",
                                  "capture the shot again")
         frames.append([channels[name] for name in names])
-    return [fit.pad(np.stack(plane).astype(np.float32)) for plane in zip(*frames, strict=True)]
+    return [fit.pad(np.stack(plane)) for plane in zip(*frames, strict=True)]
 
 
 def _skeleton(folder: Path, layer: Layer,

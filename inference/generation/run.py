@@ -21,7 +21,8 @@ from ..shot.images import to_uint8, write_png
 from ..shot.model import Layer, Shot, TakeRequest, frame_path
 from ..shot.store import open_shot
 from ..shot.takes import State, Take, check_prompts
-from .footage import Footage, load_footage
+from .correspondence import correspondence
+from .footage import Footage, Surface, load_footage
 from .layers import Painting, Video, actor_painting, environment_painting, over, over_alphas
 
 Listener = Callable[[dict[str, Any]], None]
@@ -69,7 +70,8 @@ class TakeRun:
         plan = fit(len(shot.frames), shot.size, legal_frames=adapter.profile.legal_frames,
                    multiple=adapter.profile.multiple)
         self._tell_fit(plan, adapter.profile)
-        footage = load_footage(self.shot_folder, shot, plan, normals=adapter.profile.control == GEOMETRY)
+        footage = load_footage(self.shot_folder, shot, plan, normals=adapter.profile.control == GEOMETRY,
+                               points=adapter.profile.memory > 0.0)
         layers = Layers(shot, request, adapter, plan, footage, self._step)
         pictures = layers.paint(self._note)
         self._write(shot, plan, pictures)
@@ -151,26 +153,31 @@ class Layers:
             if actor not in self.seen:
                 note(f"'{actor.layer.name}' is never in the picture: its layer is left out")
         behind, profile = self.footage.environment, self.adapter.profile
-        picture = self._paint(self.shot.environment, environment_painting(behind, self.shot.depth_range, profile), 0)
+        if profile.memory > 0.0 and self.footage.views(behind) is None:
+            note("the shot does not say which points of a surface are the same from frame to frame, so its colours may "
+                 "flicker: capture it again, with the rest pass")
+        picture = self._paint(self.shot.environment, environment_painting(behind, self.shot.depth_range, profile), behind, 0)
         painted = [(self.shot.environment, picture, np.ones(behind.depth.shape, np.float32))]
         alphas = over_alphas([actor.matte for actor in self.seen])
         for index, (actor, alpha) in enumerate(zip(self.seen, alphas, strict=True), start=1):
             painting = actor_painting(actor, behind, picture, self.shot.depth_range, profile)
-            colour = self._paint(actor.layer, painting, index)
+            behind = actor.surface.before(behind)
+            colour = self._paint(actor.layer, painting, behind, index)
             painted.append((actor.layer, colour, alpha))
             picture = over(picture, colour, actor.matte)
-            behind = actor.surface.before(behind)
         return painted
 
-    def _paint(self, layer: Layer, painting: Painting, index: int) -> Video:
+    def _paint(self, layer: Layer, painting: Painting, surface: Surface, index: int) -> Video:
         total = (1 + len(self.seen)) * self.steps
 
         def step_done(done: int, _of: int) -> None:
             self.step(index * self.steps + done, total, f"{layer.name}, step {done} of {self.steps}")
 
         prompt = self.request.layer_prompts.get(layer.name) or self.request.prompt
+        views = self.footage.views(surface) if self.adapter.profile.memory > 0.0 else None
         return self.adapter.generate(painting.control, painting.mask, prompt, layer_seed(self.request.seed, layer.name),
-                                     self.steps, step_done)
+                                     self.steps, step_done,
+                                     correspondence=None if views is None else correspondence(views))
 
 
 def layer_seed(seed: int, layer: str) -> int:

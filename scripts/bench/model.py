@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lucid.inference.adapters.base import Adapter
+    from lucid.inference.generation.noise import View
     from lucid.scripts.bench.model_cases import Case, Video
     from lucid.scripts.bench.model_measures import Painter, Tally
 
@@ -121,17 +122,30 @@ def speed(weights: str) -> dict[str, float]:
     import lucid.inference.adapters.wan_vace  # noqa: F401
     import numpy as np
     from lucid.inference.adapters.base import load
+    from lucid.inference.generation.correspondence import correspondence
 
     start = time.monotonic()
     adapter = load(weights)
     loaded = time.monotonic() - start
     frames = legal(adapter, JUDGED)
     control = np.random.default_rng(0).random((frames, HEIGHT, WIDTH, 1)).astype(np.float32).repeat(3, -1)
+    views = [_wall(shift=0.01 * index) for index in range(frames)]
     start = time.monotonic()
     adapter.generate(control, np.ones(control.shape[:3], bool), "a red man in a grey street", 0, adapter.profile.steps,
-                     lambda _done, _total: None)
+                     lambda _done, _total: None, correspondence=correspondence(views))
     return {"seconds_17_frames": time.monotonic() - start, "speed_frames": frames, "steps": adapter.profile.steps,
             "load_seconds": loaded, "peak_gib": peak_bytes() / 2**30}
+
+
+def _wall(shift: float) -> View:
+    """A bumpy wall of 16 x 9 m that fills the picture, seen from ``shift`` metres further right."""
+    import numpy as np
+    from lucid.inference.generation.noise import View, world_directions
+
+    y, x = np.mgrid[:HEIGHT, :WIDTH] * (16.0 / WIDTH)
+    rest = np.stack([x + shift, y, np.sin(3 * (x + shift)) * np.sin(3 * y) / 4], -1).astype(np.float32)
+    K = np.array([[WIDTH, 0, WIDTH / 2], [0, WIDTH, HEIGHT / 2], [0, 0, 1]])
+    return View(np.ones((HEIGHT, WIDTH), np.uint32), rest, world_directions(K, np.eye(4), HEIGHT, WIDTH))
 
 
 def peak_bytes() -> float:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lucid.inference.adapters.base import GEOMETRY, LINES, NONE, Profile
+from lucid.inference.adapters.base import GEOMETRY, LINES, NONE, Correspondence, Profile
 from lucid.inference.conditioning.compose import box, dilate, overlay
+from lucid.inference.generation.correspondence import correspondence
+from lucid.inference.generation.noise import View, world_directions
 from lucid.inference.truth.boundary import filled_plate, grow
 from lucid.inference.truth.drift import Tracks, track_static
 from lucid.inference.truth.geometry import static_flow
@@ -85,6 +87,16 @@ class Case:
             to = self.camera_flow + np.stack([x, y], -1)
             seen = (to >= 0).all(-1) & (to[..., 0] < width) & (to[..., 1] < height)
         return grow(seen, -1)
+
+    @cached_property
+    def correspondence(self) -> Correspondence | None:
+        """From frame to frame of what is shown; None in clips without rest positions."""
+        clip = self.clip
+        if clip.instance is None or clip.rest is None:
+            return None
+        height, width = clip.slot.shape[1:]
+        return correspondence([View(ids, rest, world_directions(K, pose, height, width)) for ids, rest, K, pose in
+                               zip(clip.instance[: self.frames], clip.rest, clip.intrinsics, clip.camera, strict=False)])
 
     @cached_property
     def tracks(self) -> Tracks:

@@ -39,9 +39,10 @@ class Painter:
         self.adapter, self.planned = adapter, planned
         self.done, self.start = 0.0, time.monotonic()
 
-    def __call__(self, control: Video, mask: Mask, prompt: str, references: Sequence[Video] = ()) -> Video:
+    def __call__(self, case: Case, control: Video, mask: Mask, prompt: str, references: Sequence[Video] = ()) -> Video:
         """The uncomposited picture (F, H, W, 3), seed 0, the profile's own steps."""
-        frames = self.adapter.generate(control, mask, prompt, 0, self.adapter.profile.steps, _quiet, references)
+        frames = self.adapter.generate(control, mask, prompt, 0, self.adapter.profile.steps, _quiet, references,
+                                       case.correspondence)
         self.done += len(control)
         left = (self.planned - self.done) * (time.monotonic() - self.start) / self.done
         sys.stderr.write(f"\r{self.done / self.planned:4.0%}, about {max(left, 0) / 60:.1f} min left  {prompt[:60]:60s}")
@@ -89,7 +90,7 @@ class ActorLayer:
         case, row = self.case, []
         for word in self.words:
             control, self.mask = case.painting(self.truths[word], painter.adapter.profile)
-            painted = painter(control, self.mask, colour_prompt(case, word))
+            painted = painter(case, control, self.mask, colour_prompt(case, word))
             row.append(painted)
             self._judge(word, painted, tally)
             kept = ((painted - control)[~self.mask] ** 2).mean()
@@ -115,7 +116,7 @@ class ActorLayer:
             return None
         word = next(iter(self.found))
         control, mask = self.case.painting(self.truths[word], painter.adapter.profile, skeleton=False)
-        painted = painter(control, mask, colour_prompt(self.case, word))
+        painted = painter(self.case, control, mask, colour_prompt(self.case, word))
         tally.add("boundary_f_surfaces", boundary_f(self.silhouette(painted), self.case.matte, TOLERANCE_PX))
         return painted
 
@@ -132,7 +133,7 @@ def references(case: Case, painter: Painter, tally: Tally) -> Video:
     look = case.look(DAYLIGHT, seed=2)
     truth = case.truth(look)
     control, mask = case.painting(truth, painter.adapter.profile)
-    painted = painter(control, mask, f"a {case.noun}", [case.reference(look)])
+    painted = painter(case, control, mask, f"a {case.noun}", [case.reference(look)])
     took, asked = (srgb_to_lab(video[: case.judged][case.inside]).mean(0) for video in (painted, truth))
     tally.add("reference_de", float(delta_e(took, asked)))
     return painted
@@ -142,7 +143,7 @@ def materials(case: Case, painter: Painter, tally: Tally) -> list[Video]:
     """How much the picture changes with the material word alone: mean dE of each two of the takes."""
     plain = case.truth(case.look(DAYLIGHT, "red"))
     control, mask = case.painting(plain, painter.adapter.profile)
-    painted = [painter(control, mask, f"a {word} {case.noun}") for word in MATERIALS]
+    painted = [painter(case, control, mask, f"a {word} {case.noun}") for word in MATERIALS]
     truths = [case.truth(case.look(DAYLIGHT, "red", word)) for word in MATERIALS]
     for key, videos in (("", painted), ("_truth", truths)):
         labs = [srgb_to_lab(video[: case.judged][case.inside]) for video in videos]
@@ -173,7 +174,7 @@ def scene(case: Case, painter: Painter, tally: Tally) -> list[Video]:
 
 def _whole(case: Case, painter: Painter, prompt: str) -> Video:
     control = case.shape(painter.adapter.profile)
-    return painter(control, np.ones(control.shape[:3], bool), prompt)[: case.judged]
+    return painter(case, control, np.ones(control.shape[:3], bool), prompt)[: case.judged]
 
 
 def _motion(name: str, painted: Video, truth: Video, exact: Video, where: Mask, tally: Tally) -> None:

@@ -81,16 +81,17 @@ def _key(owner: Any, curves: dict[tuple[str, int], NDArray[np.floating]]) -> Non
         curve.update()
 
 
-def data_passes(scene: Any, folder: Path, flow: bool) -> dict[str, Any]:
+def data_passes(scene: Any, folder: Path, truth: bool) -> dict[str, Any]:
     """Lucid's capture of all frames of the scene into a new shot below the folder.
 
     `depth` (F, H, W) float32 metres, `normal` (F, H, W, 2) its x and y in camera space, `id` (F, H, W) uint32, `names` id ->
-    object, `K` (F, 3, 3), `camera` (F, 4, 4); with `flow` also `flow` (F, H, W, 2) pixels to the next frame and `flow_valid`
-    (F, H, W), where the camera sees the same point there: nowhere in the last frame.
+    object, `K` (F, 3, 3), `camera` (F, 4, 4); with `truth`, what pictures are measured and followed by: `flow` (F, H, W, 2)
+    pixels to the next frame, `flow_valid` (F, H, W), where the camera sees the same point there (nowhere in the last frame),
+    and `rest` (F, H, W, 3), the point's place on its object.
     """
     frames = Frames(scene.frame_start, scene.frame_end)
     size = Size(scene.render.resolution_x, scene.render.resolution_y)
-    wanted = (*SCENE_PASSES, "flow_forward") if flow else SCENE_PASSES
+    wanted = (*SCENE_PASSES, "flow_forward", "rest") if truth else SCENE_PASSES
     target = folder / f"{len(list(folder.iterdir()))}.lucid"
     for _ in capture_shot(scene, CaptureSpec(frames, size, passes=wanted), target):
         pass
@@ -99,7 +100,8 @@ def data_passes(scene: Any, folder: Path, flow: bool) -> dict[str, Any]:
         found: dict[str, Any] = {"K": camera["K"].astype(np.float32), "camera": camera["world_from_camera"].astype(np.float32)}
     found |= {"depth": _channel(target, shot, "depth", "Z"), "id": _channel(target, shot, "id", "id"), "names": shot.instances}
     found["normal"] = np.stack([_channel(target, shot, "normal", axis) for axis in "XY"], -1)
-    if flow:
+    if truth:
+        found["rest"] = np.stack([_channel(target, shot, "rest", axis) for axis in "XYZ"], -1)
         found["flow"] = np.stack([_channel(target, shot, "flow_forward", axis) for axis in "XY"], -1)
         found["flow_valid"] = _channel(target, shot, "flow_forward", "visible") > 0.5
     return found

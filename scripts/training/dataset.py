@@ -29,7 +29,8 @@ class Clip:
     (F, H, W) uint8, 0 = sky, `normal` (F, H, W, 2) int8 coded x and y in camera space, `control` (F, H, W) float16 inverse
     depth normalised over the shot, `z` (F, H, W) float16 metres, `joints` (A, F, 18, 3) world, `intrinsics` (F, 3, 3)
     pixels, `camera` (F, 4, 4) world_from_camera, `move` the camera's ("pan left"). `flow` (F, H, W, 2) pixels to the next
-    frame, x right, y down, and `flow_valid` (F, H, W), where the same point is seen there, are None in training clips."""
+    frame, x right, y down, `flow_valid` (F, H, W), where the same point is seen there, `instance` (F, H, W) and `rest`
+    (F, H, W, 3) metres, a point's place on its object, are None in training clips."""
 
     light: NDArray[np.uint8]
     slot: NDArray[np.uint8]
@@ -49,6 +50,8 @@ class Clip:
     props: tuple[str, ...] = ()
     flow: NDArray[np.float16] | None = None
     flow_valid: NDArray[np.bool_] | None = None
+    instance: NDArray[np.uint16] | None = None
+    rest: Array | None = None
 
     @property
     def frames(self) -> int:
@@ -91,8 +94,7 @@ def load_clip(path: Path) -> Clip:
             _exposure(light, slot),
             meta["move"],
             tuple(meta["props"]),
-            data["flow"] if "flow" in data else None,
-            data["flow_valid"] if "flow_valid" in data else None,
+            *(data[name] if name in data else None for name in ("flow", "flow_valid", "instance", "rest")),
         )
 
 

@@ -135,16 +135,16 @@ def _all_seen(slot: NDArray[np.uint8], depth: Array, owners: dict[int, int], act
 
 
 def make_clip(seed: int, size: tuple[int, int], frames: int, samples: int, threads: int, folder: Path,
-              flow: bool = False) -> dict[str, Any]:
-    """Builds and renders the clip of one seed at `size` (width, height); the keys are those of the npz file. A scene whose
-    actors are not to be seen is drawn anew."""
+              truth: bool = False) -> dict[str, Any]:
+    """Builds and renders the clip of one seed at `size` (width, height); the keys are those of the npz file. With `truth` it
+    has what a picture's motion is measured by. A scene whose actors are not to be seen is drawn anew."""
     for attempt in range(_ATTEMPTS):
         staged = draw_scene(np.random.default_rng([seed, attempt]), size, frames)
         scene = setup(*size, frames, samples, threads)
         _add_camera(scene, staged.path)
         light_scene(scene, staged.sun)
         of_object, slots = _add(scene, staged.stage.parts + [part for actor in staged.actors for part in actor.parts])
-        passes = data_passes(scene, folder, flow)
+        passes = data_passes(scene, folder, truth)
         slot = _slots(passes["id"], passes["names"], of_object)
         if _all_seen(slot, passes["depth"], {k: owner for k, (_, owner) in slots.items()}, len(staged.actors)):
             break
@@ -153,8 +153,9 @@ def make_clip(seed: int, size: tuple[int, int], frames: int, samples: int, threa
             "normal": np.rint(passes["normal"] * NORMAL_UNIT).astype(np.int8), "slot": slot,
             "joints": _joints(staged.actors, frames), "camera": passes["camera"], "K": passes["K"],
             "meta": json.dumps(meta)}
-    if flow:
-        clip |= {"flow": passes["flow"].astype(np.float16), "flow_valid": passes["flow_valid"]}
+    if truth:
+        clip |= {"flow": passes["flow"].astype(np.float16), "flow_valid": passes["flow_valid"],
+                 "instance": passes["id"].astype(np.uint16), "rest": passes["rest"]}
     return clip
 
 
@@ -179,7 +180,7 @@ def make_clips(folder: Path, first: int, count: int, samples: int = 4, threads: 
         start = time.monotonic()
         size, frames = plan(seed, long_every)
         with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as scratch:
-            clip = make_clip(seed, size, frames, samples, threads, Path(scratch), flow=seed < FIRST_TRAINING_SEED)
+            clip = make_clip(seed, size, frames, samples, threads, Path(scratch), truth=seed < FIRST_TRAINING_SEED)
         partial = folder / f"{seed:06d}.partial"
         with partial.open("wb") as stream:
             np.savez_compressed(stream, **clip)

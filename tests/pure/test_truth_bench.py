@@ -66,7 +66,7 @@ class Hand:
     def __init__(self, case: Case, way: str) -> None:
         self.case, self.way = case, way
 
-    def generate(self, control, mask, prompt, _seed, _steps, _step_done, references: Sequence = ()):
+    def generate(self, control, mask, prompt, _seed, _steps, _step_done, references: Sequence = (), _correspondence=None):
         """See :class:`lucid.inference.adapters.base.Adapter`."""
         truth = self._truth(prompt, bool(references))
         if self.way == "still":
