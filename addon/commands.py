@@ -13,8 +13,10 @@ from typing import Any
 
 import bpy
 
+from ..inference.conditioning.asked import check_request, strength_flag
 from ..inference.console import (
     EXIT_ERROR,
+    WORKER_VERBS,
     Parser,
     add_take_flags,
     parse_frames,
@@ -24,7 +26,8 @@ from ..inference.console import (
     take_request,
 )
 from ..inference.errors import LucidError
-from ..inference.shot.model import ENVIRONMENT
+from ..inference.shot.model import ENVIRONMENT, TakeRequest
+from ..inference.shot.store import open_shot
 from ..inference.shot.takes import State
 from . import worker
 from .capture import CaptureSpec, capture_sequence, default_size
@@ -36,7 +39,6 @@ from .shots import blend_name, capture_spec, free_shot_folder, has_camera
 from .staging import frame_camera, play_action
 from .timeline import import_take, source_scene
 
-_WORKER_VERBS = ("generate", "inspect", "camera")
 _MAGIC = (b"BLENDER", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")     # plain, zstd, gzip
 
 
@@ -44,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     """Run one verb; returns the exit status."""
 
     def verb() -> int:
-        if argv and argv[0] in _WORKER_VERBS:
+        if argv and argv[0] in WORKER_VERBS:
             return worker.call(list(argv))
         arguments = _parser().parse_args(list(argv))
         with _interruptible():
@@ -71,7 +73,7 @@ def _interruptible() -> Iterator[None]:
 
 def _parser() -> Parser:
     parser = Parser(prog="lucid", description="Direct a video model with a Blender scene.",
-                    epilog="generate, inspect and camera are the worker's own: lucid generate --help")
+                    epilog=f"{', '.join(WORKER_VERBS)} are the worker's own: lucid generate --help")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
     capture = _verb(verbs, "capture", _capture, "write a shot from a scene")
     _add_capture_flags(capture)
@@ -82,7 +84,7 @@ def _parser() -> Parser:
     capture.add_argument("--out", type=Path, default=None, metavar="S.lucid", help="needed unless --check is given")
     run = _verb(verbs, "run", _run, "capture, generate and import: the whole loop")
     _add_capture_flags(run)
-    add_take_flags(run)
+    add_take_flags(run, strength_flag)
     run.add_argument("--out", type=Path, required=True, metavar="DIR")
     bring = _verb(verbs, "import", _import, "put a take on the timeline of a .blend")
     bring.add_argument("shot", type=Path, metavar="S.lucid")
@@ -107,6 +109,8 @@ def _add_capture_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--passes", default=None, metavar="P,P",
                         help=f"default: what the file's Lucid panel has; or some of {', '.join(PASS_TEXTS)}")
     parser.add_argument("--samples", type=int, default=None, metavar="N", help="Cycles samples of beauty and shadow")
+    parser.add_argument("--depth-of", type=Path, default=None, metavar="S.lucid",
+                        help="keep this shot's depth range, so that what did not change gives the same controls")
     parser.add_argument("--action", action="append", default=[], metavar="[OBJECT=]ACTION",
                         help="let this action play; BLEND itself stays as it is; repeatable")
     parser.add_argument("--frame-camera", default=None, metavar="ACTOR",
@@ -150,9 +154,10 @@ def _run(arguments: argparse.Namespace) -> int:
     worker.worker_python()      # before minutes of capturing, not after
     _open_blend(arguments.blend)
     spec = _spec(arguments)
-    request = take_request(arguments, spec.prompt, (ENVIRONMENT, *spec.actors))
+    request = take_request(arguments, TakeRequest(spec.prompt), (ENVIRONMENT, *spec.actors))
     target = free_shot_folder(arguments.out, blend_name())
     _capture_all([(spec, target)])
+    check_request(request, open_shot(target, verify=False), target)      # objects have names only now
     number = _generate(target, Job(target, request))
     out = target.with_suffix(".blend")
     _import_and_save(target, number, out)
@@ -207,8 +212,10 @@ def _spec(arguments: argparse.Namespace) -> CaptureSpec:
     passes = None if arguments.passes is None else _names(arguments.passes)
     if arguments.samples is not None and arguments.samples < 1:
         raise LucidError("USAGE", f"--samples {arguments.samples} is not 1 or more", "write --samples 16")
-    return capture_spec(scene, frames=frames, size=size, camera=camera, actors=actors, prompt=arguments.prompt,
+    span = None if arguments.depth_of is None else open_shot(arguments.depth_of, verify=False).depth_range
+    spec = capture_spec(scene, frames=frames, size=size, camera=camera, actors=actors, prompt=arguments.prompt,
                         passes=passes, samples=arguments.samples)
+    return replace(spec, depth_range=span)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 """A take becomes strips on a timeline: one for the final, one below it for each layer.
 
 The strips live in a scene of their own ("NAME timeline"), never in the scene that was captured. Strips there would
-replace the 3D render, and exact frames need three settings an artist's scene should keep: the view transform (AgX, the
-default, changes sequencer output by up to half of the range; Standard returns every 8-bit value as it was), the
-resolution and the frame rate. Workspaces show the timeline through ``workspace.sequencer_scene``.
+replace the 3D render, and exact frames need settings an artist's scene should keep: the view transform (AgX, the
+default, changes sequencer output by up to half of the range; Standard returns every value as it was), the space that
+strips are blended in (scene-linear, as the worker composites), no dither, the resolution and the frame rate.
+Workspaces show the timeline through ``workspace.sequencer_scene``.
 
 The final is seen; the layers are muted, and composited by alpha-over they give the final again.
 """
@@ -24,6 +25,7 @@ from ..inference.shot.store import open_shot, sha256_file
 from ..inference.shot.takes import State, Take, get_take
 
 VIEW_TRANSFORM = "Standard"
+COMPOSITE_SPACE = "Linear Rec.709"      # where strips are blended: as the worker composites its layers
 _CHANNELS = 128             # Blender's limit
 _TAKE_FOLDER = re.compile(r"\.lucid/takes/\d+/")
 _COLOURS = {"final": "COLOR_04", "environment": "COLOR_05"}
@@ -117,14 +119,16 @@ def _new_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene:
     render.resolution_x, render.resolution_y, render.resolution_percentage = shot.size.width, shot.size.height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, shot.pixel_aspect), max(1.0, 1.0 / shot.pixel_aspect)
     render.fps, render.fps_base = _blender_rate(shot.rate)
+    render.dither_intensity = 0.0           # noise on the way from 16 bits to 8
     timeline.frame_start, timeline.frame_end = shot.frames.start, shot.frames.end
     timeline.frame_current = shot.frames.start
     try:
         view.view_transform = VIEW_TRANSFORM
-        timeline.sequencer_colorspace_settings.name = "sRGB"
+        timeline.sequencer_colorspace_settings.name = COMPOSITE_SPACE
     except TypeError as error:
         bpy.data.scenes.remove(timeline)
-        raise LucidError("COLOUR_CONFIG", f"this colour configuration has no '{VIEW_TRANSFORM}' view of sRGB: {error}",
+        raise LucidError("COLOUR_CONFIG",
+                         f"this colour configuration has no '{VIEW_TRANSFORM}' view of {COMPOSITE_SPACE}: {error}",
                          "start Blender without the OCIO environment variable") from error
     view.look, view.exposure, view.gamma, view.use_curve_mapping = "None", 0.0, 1.0, False
     timeline.sequence_editor_create()

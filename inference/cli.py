@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's verbs: generate, run-take, inspect, camera, contact-sheet, doctor."""
+"""The worker's verbs: generate, edit, resume, run-take, takes, inspect, camera, contact-sheet, doctor."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import json
 import math
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .conditioning.asked import PAINTED, check_request, like, strength_flag
 from .conditioning.camera import check_perspective, pluecker, realestate10k
-from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, run_verb, say, take_request
+from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, reference_files, run_verb, say, take_request
 from .errors import LucidError
+from .generation.asked import CHANGE, check_reference, edited, settled
+from .generation.target import named, parse_at, pick
+from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
-from .shot.model import Shot
+from .shot.model import Shot, TakeRequest
+from .shot.requests import STARTS, check_layers
+from .shot.sealed import keep_layers
 from .shot.store import open_shot, write_atomic
-from .shot.takes import State, Take, get_take, list_takes, new_take
+from .shot.takes import State, Take, get_take, list_takes, new_take, resume
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="lucid", description="Generate, inspect and measure shots captured from Blender.")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
-    generate = _verb(verbs, "generate", _generate, "make a new take of a shot")
-    add_take_flags(generate)
+    _add_generate(_verb(verbs, "generate", _generate, "make a new take of a shot"))
+    _add_edit(_verb(verbs, "edit", _edit, "make a take that changes one thing of another and keeps all the rest"))
+    resume = _verb(verbs, "resume", _resume, "go on with a take that was interrupted or cancelled")
+    resume.add_argument("take", type=int, metavar="N")
+    takes = _verb(verbs, "takes", _takes, "list the takes of a shot")
+    takes.add_argument("--json", action="store_true", help="as JSON")
     run_take = _verb(verbs, "run-take", _run_take, "run a take that is queued in a shot")
     run_take.add_argument("take", type=int, metavar="N")
     inspect = _verb(verbs, "inspect", _inspect, "check every hash of a shot and say what it holds")
@@ -65,10 +76,92 @@ def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentP
     return parser
 
 
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    add_take_flags(parser, strength_flag)
+    parser.add_argument("--reference", action="append", default=[], metavar="NAME=PNG",
+                        help="a picture whose look a layer takes over, best on white; repeatable")
+    parser.add_argument("--best-of", type=int, default=1, metavar="N", help="N takes, with seeds that follow each other")
+    parser.add_argument("--like", default=None, metavar="OTHER.lucid:N",
+                        help="ask for the same as take N of another shot, and take over its layers that are still the same")
+
+
+def _add_edit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--take", type=int, required=True, metavar="N", help="the take to change; it stays as it is")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--at", type=parse_at, default=None, metavar="X,Y,FRAME", help="what is seen at this pixel")
+    what.add_argument("--object", default=None, metavar="NAME", help="an actor, an object, or environment")
+    parser.add_argument("--prompt", default=None, metavar="T", help="what it shows instead")
+    parser.add_argument("--seed", type=int, default=None, metavar="S", help="another seed for its layer alone")
+    parser.add_argument("--strength", default=None, metavar="V|V@F,...", help="how strongly it is obeyed, 0 free to 1")
+    parser.add_argument("--start", choices=STARTS, default="noise", help="paint it anew, or over a picture of it")
+    parser.add_argument("--change", type=float, default=None, metavar="C",
+                        help=f"how much of that picture is painted again, up to 1 (default {CHANGE:g})")
+
+
 def _generate(arguments: argparse.Namespace) -> int:
-    shot = open_shot(arguments.shot, verify=False)
-    request = take_request(arguments, shot.prompt, (layer.name for layer in shot.layers))
-    return _run(arguments.shot, new_take(arguments.shot, request))
+    folder: Path = arguments.shot
+    shot = open_shot(folder, verify=False)
+    if arguments.best_of < 1:
+        raise LucidError("USAGE", f"--best-of {arguments.best_of} is not 1 or more", "write --best-of 4")
+    other, base, references, gone = _base(arguments.like, shot)
+    references |= reference_files(arguments.reference)
+    request = take_request(arguments, base, (layer.name for layer in shot.layers))
+    check_layers(references, (layer.name for layer in shot.layers if layer.kind in PAINTED))
+    for path in (path for paths in references.values() for path in paths):
+        check_reference(path)
+    requests = [replace(request, seed=request.seed + more) for more in range(arguments.best_of)]
+    for each in (requests[0], requests[-1]):
+        check_request(each, shot, folder)
+    for name in gone:
+        say(f"  note: the shot has no '{name}': what was asked for it is left out")
+    takes = [new_take(folder, each, references=references) for each in requests]
+    if other is not None and other.folder.parents[1].resolve() != folder.resolve():
+        for note in keep_layers(takes[0], other):       # the others have other seeds: nothing of theirs can be the same
+            say(f"  note: {note}")
+    return _run(folder, takes)
+
+
+def _base(like_text: str | None, shot: Shot) -> tuple[Take | None, TakeRequest, dict[str, list[Path]], list[str]]:
+    """The take that --like names, the request and the references to start from, and the names that this shot does not have."""
+    if like_text is None:
+        return None, TakeRequest(shot.prompt), {}, []
+    name, _, number = like_text.rpartition(":")
+    if not name or not number.isdecimal():
+        raise LucidError("USAGE", f"--like '{like_text}' is not OTHER.lucid:N", "write --like walk.lucid:3")
+    open_shot(Path(name), verify=False)
+    other = get_take(Path(name), int(number))
+    request, gone = like(settled(Path(name), other, shot.environment.name), shot)
+    files = {layer: paths for layer, paths in other.reference_files().items() if layer not in gone}
+    return other, request, files, gone
+
+
+def _edit(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.shot
+    shot = open_shot(folder)
+    parent = get_take(folder, arguments.take)
+    target = named(shot, arguments.object) if arguments.at is None else pick(folder, shot, *arguments.at)
+    request = edited(folder, parent, target, environment=shot.environment.name, prompt=arguments.prompt,
+                     seed=arguments.seed, strength=arguments.strength, start=arguments.start, change=arguments.change)
+    check_request(request, shot, folder)
+    say(f"changes '{target.label}' of take {parent.number}")
+    return _run(folder, [new_take(folder, request, references=parent.reference_files())])
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    open_shot(arguments.shot, verify=False)
+    take = get_take(arguments.shot, arguments.take)
+    take.check_shot()
+    resume(take)
+    return _run(arguments.shot, [take])
+
+
+def _takes(arguments: argparse.Namespace) -> int:
+    rows = take_rows(arguments.shot, open_shot(arguments.shot, verify=False))
+    if arguments.json:
+        say(json.dumps(rows, indent=2, ensure_ascii=False))
+    for row in rows if not arguments.json else []:
+        say(row_text(row))
+    return 0
 
 
 def _run_take(arguments: argparse.Namespace) -> int:
@@ -76,20 +169,28 @@ def _run_take(arguments: argparse.Namespace) -> int:
     take = get_take(arguments.shot, arguments.take)
     if take.state() is not State.QUEUED:
         raise LucidError("TAKE_NOT_QUEUED", f"take {take.number} is {take.state().value}", "generate a new take")
-    return _run(arguments.shot, take)
+    return _run(arguments.shot, [take])
 
 
-def _run(folder: Path, take: Take) -> int:
-    from .generation.run import TakeRun
+def _run(folder: Path, takes: list[Take]) -> int:
+    """One after the other, with one loaded model. The first that fails or is stopped ends the row; the rest stay queued."""
+    from .generation.run import run_takes
 
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, _frame: stopped.append(signum))
-    say(f"take {take.number} of {folder}")
-    state = TakeRun(folder, take, _tell, lambda: bool(stopped)).run()
-    if state is State.CANCELLED:
-        raise LucidError("CANCELLED", f"take {take.number} was stopped", "generate again for a new take")
-    say(f"done: {take.folder / 'final'}")
+    waiting = iter(takes)
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] == "started":
+            say(f"take {next(waiting).number} of {folder}")
+        _tell(event)
+
+    states = run_takes(folder, takes, tell, lambda: bool(stopped))
+    for take, state in zip(takes, states, strict=False):       # those after a stopped one were not run
+        if state is State.CANCELLED:
+            raise LucidError("CANCELLED", f"take {take.number} was stopped", f"go on with it: resume {folder} {take.number}")
+        say(f"done: {take.folder / 'final'}")
     return 0
 
 

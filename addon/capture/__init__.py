@@ -83,8 +83,8 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
             taken.append(shooting)
         span = measure_range(sample for shooting in taken for sample in shooting.recorder.inverse)
         for shooting, (spec, target) in zip(taken, shots, strict=True):
-            shooting.seal(name=target.stem, rate=frame_rate(scene), span=span, camera=_camera_names(scene, spec),
-                          source=_source(scene, view_layer), mix=mix)
+            shooting.seal(name=target.stem, rate=frame_rate(scene), span=spec.depth_range or span,
+                          camera=_camera_names(scene, spec), source=_source(scene, view_layer), mix=mix)
     for note in dict.fromkeys(note for shooting in taken for note in shooting.notes):
         yield Progress(total, total, note, note=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import bpy
 
 from ...inference.errors import LucidError
-from ...inference.shot.model import PASSES, VOLUME, Frames, Size
+from ...inference.shot.model import PASSES, VOLUME, DepthRange, Frames, Size
 from .camera import camera_at, check_camera
 from .show import PASS_TEXTS
 
@@ -21,7 +21,8 @@ LARGEST = 8192
 class CaptureSpec:
     """What to capture. ``camera`` None is the scene's camera (markers that bind cameras count); ``actors`` are names of
     objects or collections, each of which becomes a layer; ``passes`` are names of the shot model's PASSES, and "shadow"
-    and "volume" for these layers; ``samples`` is for what Cycles lights."""
+    and "volume" for these layers; ``samples`` is for what Cycles lights; ``depth_range`` of another shot makes the controls of
+    both comparable, None measures this one's."""
 
     frames: Frames
     size: Size
@@ -30,6 +31,7 @@ class CaptureSpec:
     prompt: str = ""
     passes: tuple[str, ...] = GBUFFER_PASSES
     samples: int = 16
+    depth_range: DepthRange | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Surfaces keep their colour while they are painted: what every step predicts is brought together along exact motion.
+"""Surfaces keep their colour while they are painted: what a step predicts is brought together along exact motion.
 
 The model predicts each frame's picture with detail of its own. Before a late step is taken, the predicted clean picture is
 decoded, every surface point's colour is averaged with what the frames around it show of the same point, and the change goes
@@ -12,55 +12,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import LucidError
-from .base import Correspondence
+from .base import Source, Video
+from .codec import Codec
 from .hooks import Forward, wrapped
+from .reel import Reel
 
-Video = NDArray[np.float32]
 #: the noise level above which a prediction is too blurred to disagree: steps up there are left alone
 BELOW = 0.7
-
-
-def agree(video: Video, correspondence: Correspondence, memory: float) -> Video:
-    """(F, H, W, C) averaged along the motion: each frame back in time and onward weighs ``memory`` times the last.
-
-    A first-order recursive filter over the frames in both directions; a point starts anew where it comes into sight.
-    """
-    past, future = video.copy(), video.copy()
-    for frame in range(1, len(video)):
-        past[frame] = _blend(video[frame], past[frame - 1], correspondence.before[frame], memory)
-    for frame in range(len(video) - 2, -1, -1):
-        future[frame] = _blend(video[frame], future[frame + 1], correspondence.after[frame], memory)
-    return (past + future - (1.0 - memory) * video) / np.float32(1.0 + memory)
-
-
-def _blend(own: Video, other: Video, at: Video, memory: float) -> Video:
-    """``own`` (H, W, C), moved by ``memory`` towards ``other`` at the positions ``at`` (H, W, 2), where it is seen there."""
-    seen = np.isfinite(at[..., :1])
-    place = np.where(seen, at, 0.0).astype(np.float32)
-    theirs = cv2.remap(other, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.where(seen, own + np.float32(memory) * (theirs - own), own)
+CHUNK = 16          # frames in memory at a time
 
 
 @contextmanager
-def consensus(pipeline: Any, correspondence: Correspondence, memory: float, *, references: int = 0) -> Iterator[None]:
-    """One run of ``pipeline`` inside this context agrees along the motion in the steps from BELOW on. It goes around the
-    windows (:func:`~lucid.inference.adapters.windows.joint_windows`), so that frames of different windows agree as well.
+def consensus(pipeline: Any, codec: Codec, source: Source, memory: float, scratch: Path, *,
+              references: int = 0) -> Iterator[None]:
+    """One run of ``pipeline`` inside this context agrees along the motion in the steps from BELOW on; a source that knows of
+    no correspondence is left alone. It goes around the windows (:func:`~lucid.inference.adapters.windows.joint_windows`), so
+    that frames of different windows agree as well.
 
     Raises MODEL_SHAPE for a VAE that joins frames: what one decoded frame shows would be the business of four.
     """
-    if int(pipeline.vae_scale_factor_temporal) != 1:
+    if not codec.apart:
         raise LucidError("MODEL_SHAPE", "surfaces cannot agree with a VAE that puts several frames into one latent",
                          "set the profile's memory to 0")
-    codec = _Codec(pipeline.vae)
+    if source.correspondence(0, 1) is None:
+        yield
+        return
 
     def wrap(stock: Forward) -> Forward:
         def forward(hidden_states: Tensor, timestep: Tensor, return_dict: bool = True, **rest: Any) -> Any:
@@ -68,36 +53,83 @@ def consensus(pipeline: Any, correspondence: Correspondence, memory: float, *, r
                 raise ValueError("pipelines ask for a tuple")
             velocity = stock(hidden_states=hidden_states, timestep=timestep, return_dict=False, **rest)[0].float()
             sigma = float(pipeline.scheduler.sigmas[pipeline.scheduler.step_index or pipeline.scheduler.begin_index or 0])
-            if sigma > BELOW:
-                return (velocity,)
-            clean = (hidden_states.float() - sigma * velocity)[:, :, references:]
-            shown = codec.decode(clean)
-            change = codec.encode(agree(shown, correspondence, memory)) - codec.encode(shown)
-            velocity[:, :, references:] -= change.to(velocity) / sigma
+            if sigma <= BELOW:
+                agreement.reach(hidden_states[:, :, references:], velocity[:, :, references:], sigma)
             return (velocity,)
 
         return forward
 
-    with wrapped(pipeline.transformer, wrap):
+    with Agreement(codec, source, memory, scratch) as agreement, wrapped(pipeline.transformer, wrap):
         yield
 
 
-class _Codec:
-    """The pipeline's VAE, frame by frame."""
+class Agreement:
+    """A first-order recursive filter along the motion, over the frames in both directions: a frame further away weighs
+    ``memory`` times the one before it, and a point starts anew where it comes into sight."""
 
-    def __init__(self, vae: Any) -> None:
-        self.vae = vae
-        self.mean, self.std = (torch.tensor(values).view(1, -1, 1, 1, 1)
-                               for values in (vae.config.latents_mean, vae.config.latents_std))
+    def __init__(self, codec: Codec, source: Source, memory: float, scratch: Path) -> None:
+        self.codec, self.source, self.memory = codec, source, memory
+        shape = (source.height, source.width, 3)
+        self.shown, self.past = (Reel(scratch / f"{name}.reel", source.frames, shape, np.float32) for name in ("shown", "past"))
 
-    def decode(self, latents: Tensor) -> Video:
-        """(1, z, F, h, w), normalised, to (F, H, W, 3) in [-1, 1]."""
-        values = latents.cpu() * self.std + self.mean
-        frames = values[0].transpose(0, 1)[:, :, None].to(self.vae.device, self.vae.dtype)
-        shown = self.vae.decode(frames, return_dict=False)[0]
-        return np.ascontiguousarray(shown[:, :, 0].permute(0, 2, 3, 1).float().cpu().numpy())
+    def __enter__(self) -> Agreement:
+        return self
 
-    def encode(self, video: Video) -> Tensor:
-        frames = torch.from_numpy(video).permute(0, 3, 1, 2)[:, :, None].to(self.vae.device, self.vae.dtype)
-        latents = self.vae.encode(frames).latent_dist.mode()[:, :, 0].transpose(0, 1)[None]
-        return (latents.float().cpu() - self.mean) / self.std
+    def __exit__(self, *_error: object) -> None:
+        for reel in (self.shown, self.past):
+            reel.remove()
+
+    def reach(self, latents: Tensor, velocity: Tensor, sigma: float) -> None:
+        """Changes ``velocity`` (1, z, F, h, w) in place so that the picture it predicts from ``latents`` agrees."""
+        starts = range(0, self.source.frames, CHUNK)
+        before: Video | None = None
+        for start in starts:
+            before = self._onward(latents, velocity, sigma, start, before)
+        after: Video | None = None
+        for start in reversed(starts):
+            after = self._back(velocity, sigma, start, after)
+
+    def _onward(self, latents: Tensor, velocity: Tensor, sigma: float, start: int, carried: Video | None) -> Video:
+        """Decodes some frames and brings the past into them; returns the last one's past."""
+        stop = min(start + CHUNK, self.source.frames)
+        clean = (latents[0, :, start:stop].float() - sigma * velocity[0, :, start:stop]).cpu()
+        shown = np.concatenate([frames for _, frames in self.codec.decode(lambda a, b: clean[:, a:b], stop - start)])
+        past = shown.copy()
+        moves = self.source.correspondence(start, stop)
+        assert moves is not None
+        for index in range(len(shown)):
+            if carried is not None:
+                past[index] = blend(shown[index], carried, moves.before[index], self.memory)
+            carried = past[index]
+        self.shown.write(start, shown)
+        self.past.write(start, past)
+        assert carried is not None
+        return carried
+
+    def _back(self, velocity: Tensor, sigma: float, start: int, carried: Video | None) -> Video:
+        """Brings the future into some frames, joins it with their past, and puts the change into the prediction."""
+        stop = min(start + CHUNK, self.source.frames)
+        shown, past = self.shown.read(start, stop), self.past.read(start, stop)
+        moves = self.source.correspondence(start, stop)
+        assert moves is not None
+        agreed = np.empty_like(shown)
+        for index in reversed(range(len(shown))):
+            own = shown[index]
+            future = own if carried is None else blend(own, carried, moves.after[index], self.memory)
+            agreed[index] = (past[index] + future - (1.0 - self.memory) * own) / (1.0 + self.memory)
+            carried = future
+        change = self._encoded(agreed) - self._encoded(shown)
+        velocity[0, :, start:stop] -= change.to(velocity) / sigma
+        assert carried is not None
+        return carried
+
+    def _encoded(self, frames: Video) -> Tensor:
+        return torch.cat([latents for _, latents in self.codec.encode(lambda a, b: frames[a:b], len(frames))], dim=1)
+
+
+def blend(own: Video, other: Video, at: Video, memory: float) -> Video:
+    """``own`` (H, W, C), moved by ``memory`` towards ``other`` at the positions ``at`` (H, W, 2), where it is seen there."""
+    seen = np.isfinite(at[..., :1])
+    place = np.where(seen, at, 0.0).astype(np.float32)
+    theirs = cv2.remap(other, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.where(seen, own + np.float32(memory) * (theirs - own), own)

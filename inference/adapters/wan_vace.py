@@ -3,33 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, WanVACEPipeline
 from diffusers.utils import logging as diffusers_logging
-from numpy.typing import NDArray
-from PIL import Image
+from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
-from .base import ALONE, DEPTH, GEOMETRY, LINES, NONE, Correspondence, Profile, StepDone
-from .clean import CleanWanVACETransformer
+from .base import Begin, Correspondence, Mask, Order, Painted, Painting, Profile, Source, StepDone, Video
+from .codec import Codec
+from .conditions import Conditions
 from .consensus import consensus
-from .windows import WindowPlan, joint_windows, plan_windows
+from .hooks import Hook, HookStack, RegionLock, StatisticsPull, noise_levels, noised, starting_at
+from .kept import RunStore
+from .loading import load_pipeline, make_profile, place_on_gpu
+from .prepared import prepared
+from .windows import Place, WindowPlan, joint_windows, plan_windows
 
-VAE_CHUNK = 4
 NEGATIVE_PROMPT = ""
-# Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
-DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
-                            "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
-                            "skeleton": ALONE, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None,
-                            "memory": 0.0}
+PULL_SPAN = 9           # latent frames over which an object's colours are taken
 
 
 class WanVACE:
@@ -39,6 +38,8 @@ class WanVACE:
         self.pipeline = pipeline
         self.profile = profile
         self.weights = weights
+        self.codec = Codec(pipeline.vae, temporal=int(pipeline.vae_scale_factor_temporal),
+                           spatial=int(pipeline.vae_scale_factor_spatial))
 
     @classmethod
     def load(cls, weights: str) -> WanVACE:
@@ -59,7 +60,7 @@ class WanVACE:
                              "get the checkpoint again, whole") from error
         pipeline.set_progress_bar_config(disable=True)
         if cuda:
-            _place_on_gpu(pipeline, folder)
+            place_on_gpu(pipeline, folder)
         try:
             profile = make_profile(pipeline, checkpoint.profile(folder))
         except (ValueError, TypeError) as error:
@@ -67,130 +68,178 @@ class WanVACE:
                              "get that file again, or delete it: the family's defaults hold then") from error
         return cls(pipeline, profile, hashes)
 
-    def generate(self, control: NDArray[np.float32], mask: NDArray[np.bool_], prompt: str, seed: int, steps: int,
-                 step_done: StepDone, references: Sequence[NDArray[np.float32]] = (),
-                 correspondence: Correspondence | None = None) -> NDArray[np.float32]:
+    def paint(self, source: Source, order: Order, scratch: Path, progress: StepDone, kept: RunStore | None = None) -> Painted:
         """See :class:`~lucid.inference.adapters.base.Adapter`."""
-        frames, height, width = mask.shape
-        self._check(frames, height, width)
-        # the last level is reached by stretching the others, of which a single step has none
-        self.pipeline.scheduler.register_to_config(shift_terminal=self.profile.last_sigma if steps > 1 else None)
-
-        def after_step(_pipeline: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            step_done(index + 1, steps)
-            return tensors
-
+        self._check(source)
         try:
-            with ExitStack() as stack:
-                stack.enter_context(joint_windows(self.pipeline, self._windows(frames), references=len(references)))
-                if correspondence is not None and self.profile.memory > 0.0:
-                    stack.enter_context(consensus(self.pipeline, correspondence, self.profile.memory,
-                                                  references=len(references)))
-                output = self.pipeline(
-                    prompt=prompt,
-                    negative_prompt=NEGATIVE_PROMPT,
-                    video=torch.from_numpy(np.ascontiguousarray(control.transpose(0, 3, 1, 2)))[None],
-                    mask=torch.from_numpy(mask.astype(np.float32))[None, :, None],
-                    height=height,
-                    width=width,
-                    num_frames=frames if self._temporal_factor > 1 else frames - 1,   # the pipeline adds one when t = 1
-                    num_inference_steps=steps,
-                    guidance_scale=self.profile.guidance,
-                    reference_images=[_picture(reference) for reference in references] or None,
-                    latents=self._noise(frames, height, width, seed, len(references)),
-                    output_type="np",
-                    callback_on_step_end=after_step,
-                    max_sequence_length=self.profile.text_length,
-                )
+            latents, calls = self._denoise(source, order, scratch, progress, kept)
         except torch.OutOfMemoryError as error:
-            raise LucidError("GPU_MEMORY", f"the GPU has no room for {frames} frames of {width}x{height}",
-                             "capture fewer frames or a smaller size, or close what else uses the GPU") from error
-        video = np.asarray(output.frames[0], np.float32)
-        if video.shape != (frames, height, width, 3):
-            raise LucidError("MODEL_SHAPE", f"asked for {(frames, height, width, 3)}, the model gave {video.shape}",
-                             "these weights do not follow Wan-VACE's rules")
-        if not np.isfinite(video).all():
+            raise LucidError("GPU_MEMORY", f"the GPU has no room for {self.windows(source.frames).window} latent frames of "
+                             f"{source.width}x{source.height}", "take a smaller size, or close what else uses the GPU") from error
+        if not bool(torch.isfinite(latents).all()):
             raise LucidError("MODEL_NAN", "the model gave values that are not numbers", "try another seed")
-        return video
+        return Painted(latents, lambda: self._frames(latents), calls)
 
-    def _windows(self, frames: int) -> WindowPlan:
-        return plan_windows(frames, self.profile.window or frames, self.profile.overlap, self.profile.legal_frames,
-                            factor=self._temporal_factor)
+    def generate(self, control: Video, mask: Mask, prompt: str, seed: int, steps: int, step_done: StepDone,
+                 references: Sequence[Video] = (), correspondence: Correspondence | None = None) -> Video:
+        """See :class:`~lucid.inference.adapters.base.Adapter`."""
+        clip = _Clip(control, mask, correspondence)
+        with tempfile.TemporaryDirectory() as scratch:
+            painted = self.paint(clip, Order(prompt, seed, steps, tuple(references)), Path(scratch), step_done)
+            return np.concatenate([frames for _, frames in painted.frames()])
 
-    @property
-    def _temporal_factor(self) -> int:
-        return int(self.pipeline.vae_scale_factor_temporal)
+    def encode(self, read: Callable[[int, int], Video], frames: int) -> Tensor:
+        """See :class:`~lucid.inference.adapters.base.Adapter`."""
+        pieces = self.codec.encode(lambda start, stop: 2.0 * read(start, stop) - 1.0, frames)
+        return torch.cat([latents for _, latents in pieces], dim=1)[None]
 
-    def _noise(self, frames: int, height: int, width: int, seed: int, references: int) -> torch.Tensor:
-        """White noise (1, z, R + T, H/8, W/8) from a CPU generator: the same on every machine. The video's part does not
-        depend on the number of references, whose latent frames the pipeline puts first."""
-        factor = int(self.pipeline.vae_scale_factor_spatial)
-        channels = int(self.pipeline.transformer.config.in_channels)
-        generator = torch.Generator("cpu").manual_seed(seed)
-        parts = [torch.randn((1, channels, length, height // factor, width // factor), generator=generator,
-                             dtype=torch.float32)
-                 for length in ((frames - 1) // self._temporal_factor + 1, references)]
-        return torch.cat(parts[::-1], dim=2)
+    def windows(self, frames: int) -> WindowPlan:
+        """How a shot of so many frames is cut."""
+        longest = self.profile.legal_frames[-1]
+        window = self.profile.window or longest
+        return plan_windows(frames, window, self.profile.overlap or window // 4, self.profile.legal_frames,
+                            factor=self.codec.temporal)
 
-    def _check(self, frames: int, height: int, width: int) -> None:
+    def _denoise(self, source: Source, order: Order, scratch: Path, progress: StepDone,
+                 kept: RunStore | None) -> tuple[Tensor, int]:
+        plan, pipe = self.windows(source.frames), self.pipeline
+        # the last level is reached by stretching the others, of which a single step has none
+        pipe.scheduler.register_to_config(shift_terminal=self.profile.last_sigma if order.steps > 1 else None)
+        conditions = Conditions(pipe, self.codec, source, order.references, scratch)
+        run = _Run(order, noise_levels(pipe.scheduler, order.steps), conditions.shown)
+        done, latents = run.start(self._noise(source, order), conditions.free, kept)
+        watch = _Watch(plan, order.steps, 2 if self.profile.guidance > 1.0 else 1, progress)
+        hooks: list[Hook] = [*run.hooks, *self._pulls(source, order, conditions.references),
+                             *([kept] if kept is not None else [])]
+        with ExitStack() as stack:
+            stack.callback(conditions.reel.remove)
+            stack.enter_context(prepared(pipe, plan.length, conditions.height, conditions.width, conditions.references))
+            stack.enter_context(joint_windows(pipe, plan, references=conditions.references, control=conditions.read, kept=kept,
+                                              watch=watch))
+            if self.profile.memory > 0.0:
+                stack.enter_context(consensus(pipe, self.codec, source, self.profile.memory, scratch,
+                                              references=conditions.references))
+            stack.enter_context(starting_at(pipe.scheduler, done))
+            latents = pipe(
+                prompt=order.prompt,
+                negative_prompt=NEGATIVE_PROMPT,
+                conditioning_scale=conditions.strength,
+                height=source.height,
+                width=source.width,
+                num_frames=plan.frames if self.codec.temporal > 1 else plan.frames - 1,   # the pipeline adds one when t = 1
+                num_inference_steps=order.steps,
+                guidance_scale=self.profile.guidance,
+                latents=latents,
+                output_type="latent",
+                callback_on_step_end=HookStack(pipe, hooks),
+                max_sequence_length=self.profile.text_length,
+            ).frames
+        return latents[:, :, conditions.references:].float().cpu(), watch.calls
+
+    def _pulls(self, source: Source, order: Order, references: int) -> list[Hook]:
+        """The hold on each object's colours. Raises PASS_MISSING where the source knows of no objects."""
+        if order.pull == 0.0:
+            return []
+        factor = self.codec.temporal
+        seen = [source.owners(index * factor, self.codec.spatial) for index in range((source.frames - 1) // factor + 1)]
+        if any(owners is None for owners in seen):
+            raise LucidError("PASS_MISSING", "the shot does not say which object a pixel belongs to",
+                             "capture it again, with the rest pass, or generate without a pull")
+        owners = torch.from_numpy(np.stack([frame for frame in seen if frame is not None]).astype(np.int64))
+        front = torch.zeros((1, 1, references, *owners.shape[1:]), dtype=torch.bool)
+        objects = [torch.cat([front, (owners == number)[None, None]], dim=2) for number in owners.unique().tolist() if number]
+        return [StatisticsPull(tuple(objects), order.pull, PULL_SPAN)]
+
+    def _frames(self, latents: Tensor) -> Iterator[tuple[int, Video]]:
+        for start, shown in self.codec.decode(lambda first, last: latents[0, :, first:last], latents.shape[2]):
+            yield start, np.clip(shown / 2.0 + 0.5, 0.0, 1.0)
+
+    def _noise(self, source: Source, order: Order) -> Tensor:
+        """White noise (1, z, R + L, H/8, W/8): the source's own, or from a CPU generator, the same on every machine. The
+        video's part does not depend on the number of references, whose latent frames the pipeline puts first."""
+        channels, cell, factor = int(self.pipeline.transformer.config.in_channels), self.codec.spatial, self.codec.temporal
+        generator = torch.Generator("cpu").manual_seed(order.seed)
+
+        def white(length: int) -> Tensor:
+            return torch.randn((1, channels, length, source.height // cell, source.width // cell), generator=generator)
+
+        video = white((source.frames - 1) // factor + 1)
+        for index in range(video.shape[2]):
+            own = source.noise(index * factor, channels, cell)
+            if own is not None:
+                video[0, :, index] = torch.from_numpy(own)
+        return torch.cat([white(len(order.references)), video], dim=2)
+
+    def _check(self, source: Source) -> None:
         """The pipeline accepts wrong sizes silently and misaligns the control, so they are refused here."""
-        profile = self.profile
-        if frames not in profile.legal_frames or height % profile.multiple or width % profile.multiple:
-            raise LucidError("MODEL_SHAPE", f"{frames} frames of {width}x{height} are not legal for these weights",
-                             f"multiples of {profile.multiple}; frames: {', '.join(map(str, profile.legal_frames))}")
+        multiple, frames = self.profile.multiple, source.frames
+        if self.windows(frames).frames != frames or source.height % multiple or source.width % multiple:
+            raise LucidError("MODEL_SHAPE", f"{frames} frames of {source.width}x{source.height} are not legal for these weights",
+                             f"multiples of {multiple}; frames: {', '.join(map(str, self.profile.legal_frames))}, longer: 4k + 1")
 
 
-def load_pipeline(folder: Path, dtype: Any) -> Any:
-    """The stock pipeline of a folder, with the scheduler whose latents hooks may edit: flow matching's Euler steps.
+class _Run:
+    """Where a run starts and what holds it."""
 
-    (UniPC, which Wan's folders name, recomputes each step from its own copy of the latents and drops edits.)
-    """
-    saved = checkpoint.read_json(folder, "scheduler/scheduler_config.json")
-    parts: dict[str, Any] = {}
-    if saved.get("prediction_type") == "sample":
-        parts["transformer"] = CleanWanVACETransformer.from_pretrained(
-            folder / "transformer", local_files_only=True, use_safetensors=True,
-            dtype=dtype["default"] if isinstance(dtype, dict) else dtype)
-    # checkpoint.find has fetched what was missing: from_pretrained itself never connects
-    pipeline = WanVACEPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype, **parts)
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler(
-        num_train_timesteps=int(saved.get("num_train_timesteps", 1000)),
-        shift=float(saved.get("flow_shift", saved.get("shift", 1.0))))
-    return pipeline
+    def __init__(self, order: Order, levels: tuple[float, ...], references: Tensor) -> None:
+        self.order, self.levels, self.references = order, levels, references
+        self.hooks: list[RegionLock] = []
 
+    def start(self, noise: Tensor, free: Tensor, kept: RunStore | None) -> tuple[int, Tensor]:
+        """How many steps are done, and the latents they left."""
+        begin = self.order.begin
+        done, latents = 0, noise
+        if begin is not None:
+            done, latents = self._edited(begin, noise, free)
+        newest = None if kept is None else kept.newest()
+        if kept is not None and newest is None:
+            kept.save(done, self.levels[done], latents)
+        elif kept is not None and newest is not None:
+            done, latents = newest, kept.state(newest, self.levels[newest])
+        return done, latents
 
-def _picture(reference: NDArray[np.float32]) -> Image.Image:
-    """(h, w, 3) sRGB in [0, 1] as the 8-bit image that the pipeline takes."""
-    return Image.fromarray((np.clip(reference, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-
-
-def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
-    """Rules from the components' configuration, habits from the checkpoint's profile over the family's defaults."""
-    habits = {**DEFAULTS, **own}
-    for habit, known in (("control", (DEPTH, GEOMETRY)), ("skeleton", (ALONE, LINES, NONE))):
-        if habits[habit] not in known:
-            raise ValueError(f"there is no {habit} '{habits[habit]}'")
-    patch_time, patch_height, _ = pipeline.transformer.config.patch_size
-    factor = int(pipeline.vae_scale_factor_temporal)
-    # the VAE encodes one frame, then chunks of four; the DiT's patches must tile the latent frames
-    legal = tuple(f for f in range(1 + VAE_CHUNK, habits["max_frames"] + 1, VAE_CHUNK)
-                  if ((f - 1) // factor + 1) % patch_time == 0)
-    return Profile(legal_frames=legal, multiple=int(pipeline.vae_scale_factor_spatial) * int(patch_height),
-                   steps=int(habits["steps"]), guidance=float(habits["guidance"]),
-                   text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),
-                   mask_box=bool(habits["mask_box"]), pose_grow=int(habits["pose_grow"]),
-                   pose_reversed=bool(habits["pose_reversed"]), control=habits["control"],
-                   skeleton=habits["skeleton"], max_pixels=int(habits["max_pixels"]),
-                   window=int(habits["window"]), overlap=int(habits["overlap"]),
-                   last_sigma=None if habits["last_sigma"] is None else float(habits["last_sigma"]),
-                   memory=float(habits["memory"]))
+    def _edited(self, begin: Begin, noise: Tensor, free: Tensor) -> tuple[int, Tensor]:
+        steps = len(self.levels) - 1
+        done = steps - max(1, round(begin.change * steps))
+        clean = torch.cat([self.references, begin.latents], dim=2)
+        latents = noised(clean, noise, self.levels[done]) if done else noise
+        if begin.locked:
+            lock = RegionLock(free, lambda _done, sigma: noised(clean, noise, sigma))
+            self.hooks.append(lock)
+            latents = torch.where(free, latents, noised(clean, noise, self.levels[done]))
+        return done, latents
 
 
-def _place_on_gpu(pipeline: Any, folder: Path) -> None:
-    """All on the GPU when it fits with room for activations, else component by component."""
-    needed = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) * 1.5
-    free, _total = torch.cuda.mem_get_info()
-    if needed < free:
-        pipeline.to("cuda")
-    else:
-        pipeline.enable_model_cpu_offload()
+class _Watch:
+    """Counts predictions as they come and tells how many there are to be."""
+
+    edits: ClassVar[bool] = False
+
+    def __init__(self, plan: WindowPlan, steps: int, calls: int, progress: StepDone) -> None:
+        self.counts = [len(plan.starts(step)) * calls for step in range(steps)]
+        self.per_step, self.progress, self.calls = calls, progress, 0
+
+    def __call__(self, place: Place, fresh: bool) -> None:
+        self.calls += fresh
+        done = sum(self.counts[:place.step]) + place.call * place.windows + place.window + 1
+        self.progress(done, sum(self.counts))
+
+
+class _Clip:
+    """A short clip in memory."""
+
+    def __init__(self, control: Video, mask: Mask, moves: Correspondence | None) -> None:
+        self.control, self.mask, self.moves = control, mask, moves
+        self.frames, self.height, self.width = mask.shape
+
+    def painting(self, start: int, stop: int) -> Painting:
+        return Painting(self.control[start:stop], self.mask[start:stop])
+
+    def noise(self, _frame: int, _channels: int, _cell: int) -> None:
+        return None
+
+    def owners(self, _frame: int, _cell: int) -> None:
+        return None
+
+    def correspondence(self, start: int, stop: int) -> Correspondence | None:
+        return None if self.moves is None else Correspondence(self.moves.before[start:stop], self.moves.after[start:stop])

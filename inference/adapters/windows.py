@@ -8,27 +8,20 @@ window's activations live at a time.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import LucidError
-from ..shot.store import disk_error, write_atomic
-from .hooks import Forward, Step, wrapped
+from .hooks import Forward, wrapped
 
 CHUNK = 4               # Wan's VAE takes one frame, then four at a time, also where it keeps every frame
-SCHEMA = "lucid.latents/1"
-TENSOR = "latents"
 _BITS = 32
 
 
@@ -116,13 +109,19 @@ class Predictions(Protocol):
         ...
 
 
+Control = Callable[[int, int], Tensor]
+Watch = Callable[[Place, bool], None]
+
+
 @contextmanager
-def joint_windows(pipeline: Any, plan: WindowPlan, *, references: int = 0, kept: Predictions | None = None,
-                  watch: Callable[[Place], None] | None = None) -> Iterator[None]:
+def joint_windows(pipeline: Any, plan: WindowPlan, *, references: int = 0, control: Control | None = None,
+                  kept: Predictions | None = None, watch: Watch | None = None) -> Iterator[None]:
     """One run of ``pipeline`` inside this context predicts window by window. Its ``num_frames`` are the plan's ``frames``,
     its latents have ``references`` frames before the plan's ``length``: these stay in front of every window.
 
-    ``watch`` hears of every window that is ready and may raise to stop; ``kept`` holds them until the step is done, so
+    ``control(start, stop)`` reads the control of these latent frames, (1, C, references + stop - start, h, w) with the
+    references in front, in place of the pipeline's own, so that no shot's is ever held. ``watch`` hears of every window that
+    is ready, and whether it was predicted just now, and may raise to stop; ``kept`` holds them until the step is done, so
     that a run that was killed does not predict them again. Raises MODEL_SHAPE, WINDOW_CACHE.
     """
     models = [model for name in ("transformer", "transformer_2") if (model := getattr(pipeline, name, None)) is not None]
@@ -131,7 +130,7 @@ def joint_windows(pipeline: Any, plan: WindowPlan, *, references: int = 0, kept:
             if plan.length > plan.window and model.is_cache_enabled:
                 raise LucidError("WINDOW_CACHE", "a cache between steps would carry one window's activations into the next",
                                  "switch the transformer's cache off for a shot of several windows")
-            run = _Windows(pipeline.scheduler, tuple(model.config.patch_size), plan, references, kept, watch)
+            run = _Windows(pipeline.scheduler, tuple(model.config.patch_size), plan, references, control, kept, watch)
             stack.enter_context(wrapped(model, run.wrap))
         yield
 
@@ -139,13 +138,13 @@ def joint_windows(pipeline: Any, plan: WindowPlan, *, references: int = 0, kept:
 class _Windows:
     """The stand-in for one transformer's forward during one run."""
 
-    def __init__(self, scheduler: Any, patch: tuple[int, ...], plan: WindowPlan, references: int,
-                 kept: Predictions | None, watch: Callable[[Place], None] | None) -> None:
+    def __init__(self, scheduler: Any, patch: tuple[int, ...], plan: WindowPlan, references: int, control: Control | None,
+                 kept: Predictions | None, watch: Watch | None) -> None:
         if (references + plan.window) % patch[0]:
             raise LucidError("MODEL_SHAPE", f"{references} references and {plan.window} latent frames are not a multiple of "
                              f"the model's patches of {patch[0]}", "use other windows, or references that fill a patch")
         self.scheduler, self.patch, self.plan, self.references = scheduler, patch, plan, references
-        self.kept, self.watch = kept, watch
+        self.control, self.kept, self.watch = control, kept, watch
         self.step = self.call = -1
 
     def wrap(self, stock: Forward) -> Forward:
@@ -180,14 +179,18 @@ class _Windows:
     def _window(self, stock: Forward, place: Place, start: int, latents: Tensor, control: Tensor,
                 rest: dict[str, Any]) -> Tensor:
         prediction: Tensor | None = None if self.kept is None else self.kept.prediction(place)
+        fresh = prediction is None
         if prediction is None:
             scale = self._scale(rest.get("control_hidden_states_scale"), latents, start)
-            prediction = stock(hidden_states=self._slice(latents, start), control_hidden_states=self._slice(control, start),
-                               return_dict=False, **{**rest, "control_hidden_states_scale": scale})[0].float()
+            states = self._slice(latents, start)
+            told = (self._slice(control, start) if self.control is None
+                    else self.control(start, start + self.plan.window).to(states))
+            prediction = stock(hidden_states=states, control_hidden_states=told, return_dict=False,
+                               **{**rest, "control_hidden_states_scale": scale})[0].float()
             if self.kept is not None:
                 self.kept.save_prediction(place, prediction)
         if self.watch is not None:
-            self.watch(place)
+            self.watch(place, fresh)
         return prediction.to(latents.device)
 
     def _slice(self, states: Tensor, start: int) -> Tensor:
@@ -214,85 +217,3 @@ class _Windows:
         self.call = self.call + 1 if step == self.step else 0
         self.step = step
         return step, self.call
-
-
-class RunStore:
-    """A run on disk, for :func:`~lucid.inference.adapters.hooks.starting_at` and for edits that keep a part of it.
-
-    ``latents/state.####`` are the latents after so many steps (0: the noise it started from), ``windows/`` the predictions
-    of the step at hand. ``run`` is a hash of all that decides the latents (request, weights, plan, settings): files of
-    another run are refused. ``keep`` keeps every state, not only the newest. As a hook, after those that edit, it saves.
-    Every method raises DISK_WRITE or RUN_INVALID.
-    """
-
-    edits: ClassVar[bool] = False
-
-    def __init__(self, folder: Path, run: str, *, keep: bool = False) -> None:
-        self.folder, self.run, self.keep = folder, run, keep
-
-    def __call__(self, step: Step, latents: Tensor) -> Tensor:
-        self.save(step.index + 1, step.after, latents)
-        return latents
-
-    def save(self, done: int, sigma: float, latents: Tensor) -> None:
-        """The latents after ``done`` steps, at noise level ``sigma``; what led there is no longer needed."""
-        self._write(self._state(done), latents, {"sigma": float(sigma).hex()})
-        old = [] if self.keep else [path for path in self._states() if path != self._state(done)]
-        for path in [*old, *(self.folder / "windows").glob("step.*.safetensors")]:
-            _remove(path)
-
-    def newest(self) -> int | None:
-        """How many steps are done; None before the first state is saved."""
-        return max((int(path.name.split(".")[1]) for path in self._states()), default=None)
-
-    def state(self, done: int, sigma: float | None = None) -> Tensor:
-        """The latents after ``done`` steps, on the CPU; with ``sigma``, only if that was the noise level."""
-        latents, facts = self._read(self._state(done))
-        if sigma is not None and facts.get("sigma") != float(sigma).hex():
-            raise LucidError("RUN_INVALID", f"{self._state(done)} was made with other steps", "use the same steps as that run")
-        return latents
-
-    def prediction(self, place: Place) -> Tensor | None:
-        path = self._prediction(place)
-        return self._read(path)[0] if path.is_file() else None
-
-    def save_prediction(self, place: Place, prediction: Tensor) -> None:
-        self._write(self._prediction(place), prediction, {})
-
-    def _state(self, done: int) -> Path:
-        return self.folder / "latents" / f"state.{done:04d}.safetensors"
-
-    def _states(self) -> list[Path]:
-        return sorted((self.folder / "latents").glob("state.*.safetensors"))
-
-    def _prediction(self, place: Place) -> Path:
-        return self.folder / "windows" / f"step.{place.step:04d}.{place.call}.{place.window:04d}.safetensors"
-
-    def _write(self, path: Path, tensor: Tensor, facts: dict[str, str]) -> None:
-        tensor = tensor.detach().cpu().contiguous()
-        metadata = {"schema": SCHEMA, "run": self.run, "sha256": _digest(tensor), **facts}
-        write_atomic(path, save({TENSOR: tensor}, metadata=metadata))
-
-    def _read(self, path: Path) -> tuple[Tensor, dict[str, str]]:
-        try:
-            with safe_open(path, framework="pt") as stream:
-                facts, tensor = dict(stream.metadata() or {}), stream.get_tensor(TENSOR)
-        except (OSError, SafetensorError) as error:
-            raise LucidError("RUN_INVALID", f"{path} cannot be read: {error}", "generate a new take") from error
-        if facts.get("schema") != SCHEMA or facts.get("sha256") != _digest(tensor):
-            raise LucidError("RUN_INVALID", f"{path} is not what was written there", "generate a new take")
-        if facts.get("run") != self.run:
-            raise LucidError("RUN_INVALID", f"{path} belongs to a run with another request, other weights or settings",
-                             "generate a new take")
-        return tensor, facts
-
-
-def _digest(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError as error:
-        raise disk_error(path, error) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a model can take against what a shot has: legal frame counts and sizes, by padding that is cut off again."""
+"""What a model can take against what a shot has: frame counts and sizes, by padding that is cut off again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LucidError
 from ..shot.model import Size
 
 
@@ -26,22 +25,22 @@ class Fit:
     def padded(self) -> bool:
         return self.shown != self.size
 
-    def pad(self, video: NDArray[Any]) -> NDArray[Any]:
-        """(F, H, W, ...) of the shot to the model's frames and size: the last frame, row and column are repeated."""
-        extra = [(0, self.frames - self.count), (0, self.size.height - self.shown.height),
-                 (0, self.size.width - self.shown.width)]
-        return np.pad(video, extra + [(0, 0)] * (video.ndim - 3), mode="edge")
+    def shot_frame(self, index: int) -> int:
+        """The shot's frame that stands at ``index`` of the model's: its last one is repeated."""
+        return min(index, self.count - 1)
 
-    def crop(self, video: NDArray[Any]) -> NDArray[Any]:
+    def pad(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """(F, H, W, ...) of the shot's size to the model's: the last row and column are repeated."""
+        extra = [(0, 0), (0, self.size.height - self.shown.height), (0, self.size.width - self.shown.width)]
+        return np.pad(frames, extra + [(0, 0)] * (frames.ndim - 3), mode="edge")
+
+    def crop(self, frames: NDArray[Any]) -> NDArray[Any]:
         """The inverse of :meth:`pad`."""
-        return video[:self.count, :self.shown.height, :self.shown.width]
+        return frames[:, :self.shown.height, :self.shown.width]
 
 
-def fit(count: int, shown: Size, *, legal_frames: tuple[int, ...], multiple: int) -> Fit:
-    """The smallest legal frame count and size that hold the shot. Raises SHOT_TOO_LONG past the longest."""
-    frames = next((legal for legal in legal_frames if legal >= count), None)
-    if frames is None:
-        raise LucidError("SHOT_TOO_LONG", f"the shot has {count} frames, these weights take up to {legal_frames[-1]}",
-                         "capture fewer frames, or every second one with --frames A:B:2")
+def fit(count: int, shown: Size, *, frames: int, multiple: int) -> Fit:
+    """A shot of ``count`` frames as ``frames`` (at least as many) of the smallest legal size that holds it."""
+    assert frames >= count
     size = Size(-(-shown.width // multiple) * multiple, -(-shown.height // multiple) * multiple)
     return Fit(count, shown, frames, size)

@@ -53,7 +53,7 @@ def samples(view: View) -> Samples:
     """What a view shows, as points."""
     sky = view.ids == 0
     places = np.where(sky[..., None], view.directions, view.rest).astype(np.float64)
-    known = np.isfinite(places).all(-1)
+    known: Mask = np.asarray(np.isfinite(places).all(-1))
     places = np.where(known[..., None], places, 0.0)
     owner = view.ids.astype(np.uint64)
     along = np.stack([_along(places, owner, known, axis) for axis in (1, 0)], axis=2)
@@ -117,16 +117,18 @@ def _refine(gap: Array, along: Array) -> tuple[Array, Mask]:
     return shift, np.asarray((np.abs(shift) <= REACH).all(-1) & (beside <= BESIDE * pitch))
 
 
+def positions(own: Samples, other: Samples, height: int, width: int) -> NDArray[np.float32]:
+    """:func:`match` as a picture (height, width, 2), NaN where nothing was found."""
+    at, found = match(own, other, width)
+    return np.where(found[:, None], at, np.float32(np.nan)).reshape(height, width, 2)
+
+
 def correspondence(views: Sequence[View]) -> Correspondence:
     """From frame to frame, both ways, of views (F) of one size."""
     shown = [samples(view) for view in views]
-    before, after = (np.full((len(views), *views[0].ids.shape, 2), np.nan, np.float32) for _ in range(2))
+    height, width = views[0].ids.shape
+    before, after = (np.full((len(views), height, width, 2), np.nan, np.float32) for _ in range(2))
     for index, (first, second) in enumerate(itertools.pairwise(shown)):
-        before[index + 1] = _positions(second, first, before.shape[1:])
-        after[index] = _positions(first, second, after.shape[1:])
+        before[index + 1] = positions(second, first, height, width)
+        after[index] = positions(first, second, height, width)
     return Correspondence(before, after)
-
-
-def _positions(own: Samples, other: Samples, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    at, found = match(own, other, shape[1])
-    return np.where(found[:, None], at, np.float32(np.nan)).reshape(shape)

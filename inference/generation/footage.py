@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A shot's passes as arrays, fitted to a model: what the layers are generated from."""
+"""A shot's passes as arrays, fitted to a model: what the layers are generated from, read some frames at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .noise import View, named_ids, world_directions
 @dataclass(frozen=True, eq=False)
 class Surface:
     """``depth`` (F, H, W) float32 metres, +inf where nothing is; ``normal`` (F, H, W, 2) float32: x and y in camera space,
-    OpenCV axes, 0 where nothing is; ``ids`` (F, H, W) uint64 of instances by name, 0 where nothing is; ``rest`` (F, H, W, 3)
+    OpenCV axes, 0 where nothing is; ``ids`` (F, H, W) uint32 of the shot's instances, 0 where nothing is; ``rest`` (F, H, W, 3)
     metres. What the shot does not have, or generation does not ask for, is None."""
 
     depth: NDArray[np.float32]
     normal: NDArray[np.float32] | None = None
-    ids: NDArray[np.uint64] | None = None
+    ids: NDArray[np.uint32] | None = None
     rest: NDArray[np.float32] | None = None
 
     def before(self, other: Surface) -> Surface:
@@ -45,7 +45,7 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """One actor over the shot, padded to the model's frames and size.
+    """Some frames of one actor, of the model's size.
 
     ``matte`` (F, H, W) float32 visible coverage; ``surface`` amodal, +inf where it is not;
     ``joints`` (F, N, 2) pixels and ``shown`` (F, N), or None for an actor without a skeleton; N is 18, or 128 with hands
@@ -58,13 +58,6 @@ class Actor:
     joints: NDArray[np.float32] | None
     shown: NDArray[np.bool_] | None
 
-    @property
-    def distance(self) -> float:
-        """Median depth of what is seen of it, metres; +inf for an actor that is never in the picture."""
-        depth = self.surface.depth
-        values = depth[(self.matte > 0.5) & np.isfinite(depth)]
-        return float(np.median(values)) if values.size else float("inf")
-
     def pose_video(self, *, reverse_channels: bool) -> NDArray[np.float32]:
         """The skeleton drawn on black, (F, H, W, 3) in [0, 1]."""
         assert self.joints is not None and self.shown is not None
@@ -73,89 +66,93 @@ class Actor:
                          for xy, ok in zip(self.joints, self.shown, strict=True)])
 
 
-@dataclass(frozen=True)
 class Footage:
-    """``environment``: the clean plate; ``actors`` from the farthest to the nearest; ``directions`` (F, H, W, 3): where in the
-    world each pixel looks, None when no points were asked for."""
+    """The passes of a verified shot. Frames are the fit's, counted from 0; [start, stop) are read.
 
-    environment: Surface
-    actors: tuple[Actor, ...]
-    directions: NDArray[np.float32] | None = None
+    ``normals`` and ``points`` (ids and rest positions, where the shot has them) say what is asked for beside depth. Every
+    method raises EXR_INVALID, PNG_INVALID, PASS_MISSING or SHOT_INVALID.
+    """
 
-    def views(self, surface: Surface) -> list[View] | None:
-        """What a surface shows, frame by frame, as points that can be told apart; None in a shot that does not say."""
-        if surface.ids is None or surface.rest is None or self.directions is None:
+    def __init__(self, folder: Path, shot: Shot, fit: Fit, *, normals: bool, points: bool = False) -> None:
+        self.folder, self.shot, self.fit, self.normals = folder, shot, fit, normals
+        layers = (shot.environment, *shot.actors)
+        self.points = points and all(layer.has("id") and layer.has("rest") for layer in layers)
+        self._poses: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {
+            layer.name: _skeleton(folder, layer, layer.pose) for layer in shot.actors if layer.pose is not None}
+        self._camera = _read_camera(folder) if self.points else None
+
+    def environment(self, start: int, stop: int) -> Surface:
+        """The clean plate."""
+        return self._surface(self.shot.environment, start, stop)
+
+    def actor(self, layer: Layer, start: int, stop: int) -> Actor:
+        joints, shown = None, None
+        if layer.name in self._poses:
+            indices = [self.fit.shot_frame(index) for index in range(start, stop)]
+            joints, shown = self._poses[layer.name][0][indices], self._poses[layer.name][1][indices]
+        return Actor(layer, self.matte(layer, start, stop), self._surface(layer, start, stop), joints, shown)
+
+    def matte(self, layer: Layer, start: int, stop: int) -> NDArray[np.float32]:
+        """(F, H, W) visible coverage in [0, 1]."""
+        sequence, size = layer.sequence("matte"), self.shot.size
+        coverage = np.stack([read_png(self.folder / sequence.path(frame)) for frame in self._numbers(start, stop)])
+        if coverage.shape[1:] != (size.height, size.width) or coverage.dtype != np.uint8:
+            raise LucidError("SHOT_INVALID", f"the mattes of '{layer.name}' are not {size} of 8 bits", "capture the shot again")
+        return self.fit.pad(coverage.astype(np.float32) / np.float32(255.0))
+
+    def views(self, surface: Surface, start: int) -> list[View] | None:
+        """What a surface shows from frame ``start`` on, as points that can be told apart; None in a shot that does not say."""
+        if surface.ids is None or surface.rest is None or self._camera is None:
             return None
-        return [View(*frame) for frame in zip(surface.ids, surface.rest, self.directions, strict=True)]
+        height, width = surface.depth.shape[1:]
+        K, poses = self._camera
+        indices = [self.fit.shot_frame(start + offset) for offset in range(len(surface.depth))]
+        ids = named_ids(surface.ids, self.shot.instances)
+        return [View(names, rest, world_directions(K[index], poses[index], height, width))
+                for names, rest, index in zip(ids, surface.rest, indices, strict=True)]
+
+    def _numbers(self, start: int, stop: int) -> list[int]:
+        return [self.shot.frames.numbers[self.fit.shot_frame(index)] for index in range(start, stop)]
+
+    def _surface(self, layer: Layer, start: int, stop: int) -> Surface:
+        def read(name: str, *channels: str) -> NDArray[Any]:
+            return self._planes(layer.sequence(name), channels, start, stop)
+
+        return Surface(read("depth", "Z")[..., 0].astype(np.float32),
+                       read("normal", "X", "Y").astype(np.float32) if self.normals else None,
+                       read("id", "id")[..., 0] if self.points else None,
+                       read("rest", "X", "Y", "Z").astype(np.float32) if self.points else None)
+
+    def _planes(self, sequence: Sequence, names: Iterable[str], start: int, stop: int) -> NDArray[Any]:
+        """The named channels of a pass, (F, H, W, C), padded."""
+        shape, frames = (self.shot.size.height, self.shot.size.width), []
+        for frame in self._numbers(start, stop):
+            channels = read_exr(self.folder / sequence.path(frame))
+            for name in names:
+                if name not in channels or channels[name].shape != shape:
+                    raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no {name} channel of {self.shot.size}",
+                                     "capture the shot again")
+            frames.append(np.stack([channels[name] for name in names], axis=-1))
+        return self.fit.pad(np.stack(frames))
 
 
-def load_footage(folder: Path, shot: Shot, fit: Fit, *, normals: bool, points: bool = False) -> Footage:
-    """Read what generation needs of a verified shot: depth, with ``normals`` and, where the shot has them, ``points``
-    (ids and rest positions). Raises EXR_INVALID, PNG_INVALID, PASS_MISSING, SHOT_INVALID."""
-    actors = [_actor(folder, shot, layer, fit, normals, points) for layer in shot.actors]
-    environment = _surface(folder, shot, shot.environment, fit, normals, points)
-    return Footage(environment, tuple(sorted(actors, key=lambda actor: -actor.distance)),
-                   _directions(folder, fit) if points else None)
-
-
-def _actor(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool, points: bool) -> Actor:
-    matte = layer.sequence("matte")
-    coverage = np.stack([read_png(folder / matte.path(frame)) for frame in shot.frames.numbers])
-    if coverage.shape[1:] != (shot.size.height, shot.size.width) or coverage.dtype != np.uint8:
-        raise LucidError("SHOT_INVALID", f"the mattes of '{layer.name}' are not {shot.size} of 8 bits",
-                         "capture the shot again")
-    joints, shown = _skeleton(folder, layer, fit)
-    return Actor(layer, fit.pad(coverage.astype(np.float32) / 255.0),
-                 _surface(folder, shot, layer, fit, normals, points), joints, shown)
-
-
-def _surface(folder: Path, shot: Shot, layer: Layer, fit: Fit, normals: bool, points: bool) -> Surface:
-    def read(name: str, channels: str) -> NDArray[Any]:
-        return np.stack(_planes(folder, shot, layer.sequence(name), channels, fit), axis=-1)
-
-    known = points and layer.has("id") and layer.has("rest")
-    return Surface(_planes(folder, shot, layer.sequence("depth"), ["Z"], fit)[0].astype(np.float32),
-                   read("normal", "XY").astype(np.float32) if normals else None,
-                   named_ids(_planes(folder, shot, layer.sequence("id"), ["id"], fit)[0], shot.instances) if known else None,
-                   read("rest", "XYZ").astype(np.float32) if known else None)
-
-
-def _directions(folder: Path, fit: Fit) -> NDArray[np.float32]:
+def _read_camera(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
         with np.load(folder / "camera.npz", allow_pickle=False) as data:
-            K, poses = data["K"], data["world_from_camera"]
+            return data["K"], data["world_from_camera"]
     except (OSError, ValueError, KeyError) as error:
         raise LucidError("SHOT_INVALID", f"camera.npz cannot be read: {error}", "capture the shot again") from error
-    frames = [world_directions(k, pose, fit.size.height, fit.size.width) for k, pose in zip(K, poses, strict=True)]
-    return np.pad(np.stack(frames), [(0, fit.frames - fit.count), (0, 0), (0, 0), (0, 0)], mode="edge")
 
 
-def _planes(folder: Path, shot: Shot, sequence: Sequence, names: Iterable[str], fit: Fit) -> list[NDArray[Any]]:
-    """The named channels of a pass, each (F, H, W), padded."""
-    frames = []
-    for frame in shot.frames.numbers:
-        channels = read_exr(folder / sequence.path(frame))
-        for name in names:
-            if name not in channels or channels[name].shape != (shot.size.height, shot.size.width):
-                raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no {name} channel of {shot.size}",
-                                 "capture the shot again")
-        frames.append([channels[name] for name in names])
-    return [fit.pad(np.stack(plane)) for plane in zip(*frames, strict=True)]
-
-
-def _skeleton(folder: Path, layer: Layer,
-              fit: Fit) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
-    if layer.pose is None:
-        return None, None
+def _skeleton(folder: Path, layer: Layer, person: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(F, N, 2) pixels and (F, N) of all frames of the shot."""
     try:
         with np.load(folder / "pose.npz", allow_pickle=False) as data:
-            image, visibility = (_points(data, name, layer.pose) for name in ("image", "visibility"))
+            image, visibility = (_points(data, name, person) for name in ("image", "visibility"))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise LucidError("SHOT_INVALID", f"pose.npz has no skeleton for '{layer.name}': {error}",
                          "capture the shot again") from error
-    extra = [(0, fit.frames - fit.count), (0, 0)]
-    return (np.pad(image, [*extra, (0, 0)], mode="edge").astype(np.float32),
-            np.pad(drawn(visibility), extra, mode="edge"))
+    return image.astype(np.float32), drawn(visibility)
 
 
 def _points(data: Mapping[str, NDArray[Any]], name: str, person: int) -> NDArray[Any]:

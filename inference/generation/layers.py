@@ -1,29 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of layers and the region, control and place in the composite of each."""
+"""What the model is told of one layer: its region, its control, what is kept around it."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.base import GEOMETRY, LINES, NONE, Profile
+from ..adapters.base import GEOMETRY, LINES, NONE, Painting, Profile, Video
 from ..conditioning.compose import box, dilate, overlay
 from ..conditioning.depth import inverse_depth
 from ..conditioning.geometry import geometry
 from ..shot.model import DepthRange
 from .footage import Actor, Surface
-
-Video = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Painting:
-    """What the model gets for one layer: ``control`` (F, H, W, 3) in [0, 1] and ``mask`` (F, H, W), true = paint."""
-
-    control: Video
-    mask: NDArray[np.bool_]
 
 
 def surface_control(surface: Surface, span: DepthRange, profile: Profile) -> Video:
@@ -61,24 +49,3 @@ def actor_painting(actor: Actor, behind: Surface, context: Video, span: DepthRan
     control = with_skeleton(surface_control(actor.surface.before(behind), span, profile), actor, silhouette, profile)
     mask = dilate(box(silhouette) if profile.mask_box else silhouette, profile.mask_grow)
     return Painting(np.where(mask[..., None], control, context), mask)
-
-
-def over(below: Video, colour: Video, alpha: NDArray[np.float32]) -> Video:
-    """Porter-Duff over with straight alpha, on display-referred values as the Sequencer's alpha-over blends them."""
-    return below + (colour - below) * alpha[..., None]
-
-
-def over_alphas(mattes: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """Alphas that make a stack of *over* equal to the disjoint coverages it was cut into.
-
-    ``mattes`` (each (F, H, W)) from the farthest layer to the nearest hold visible coverage: they add up to 1 at most.
-    A layer's alpha is its coverage as a part of what nearer layers leave free.
-    """
-    alphas = []
-    free = np.ones_like(mattes[0]) if mattes else None
-    for matte in reversed(mattes):
-        assert free is not None
-        with np.errstate(divide="ignore", invalid="ignore"):
-            alphas.append(np.where(free > 1e-3, np.clip(matte / free, 0.0, 1.0), 0.0).astype(np.float32))
-        free = np.maximum(free - matte, 0.0)
-    return alphas[::-1]

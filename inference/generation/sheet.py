@@ -17,7 +17,7 @@ from ..shot.images import read_png, to_uint8, write_png
 from ..shot.model import Layer, Shot, frame_path
 from ..shot.store import open_shot
 from ..shot.takes import State, Take, get_take
-from .footage import Footage, load_footage
+from .footage import Footage
 from .layers import surface_control, with_skeleton
 
 COLUMNS = 4
@@ -43,7 +43,7 @@ def contact_sheet(shot_folder: Path, number: int, out: Path) -> None:
     for layer in shot.layers:
         if (take.folder / take.layer_pattern(layer.folder)).parent.is_dir():
             rows.append((f"layer: {layer.name}", [_layer(take, layer, frames[i]) for i in chosen]))
-    rows.append(("final", [read_png(take.folder / frame_path(take.final_pattern, frames[i])) for i in chosen]))
+    rows.append(("final", [to_uint8(_shown(take, take.final_pattern, frames[i])) for i in chosen]))
     write_png(out, np.concatenate([_row(label, cells) for label, cells in rows]))
 
 
@@ -58,20 +58,33 @@ def _profile(take: Take) -> Profile:
 
 def _controls(folder: Path, shot: Shot, profile: Profile, chosen: list[int]) -> NDArray[np.float32]:
     """The composed control of the whole picture."""
-    plan = fit(len(shot.frames), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
-    footage: Footage = load_footage(folder, shot, plan, normals=profile.control == GEOMETRY)
-    seen = footage.environment
-    control = surface_control(seen, shot.depth_range, profile)
-    for actor in footage.actors:
+    plan = fit(len(shot.frames), shot.size, frames=len(shot.frames), multiple=profile.multiple)
+    footage = Footage(folder, shot, plan, normals=profile.control == GEOMETRY)
+    return np.concatenate([plan.crop(_control(footage, profile, index)) for index in chosen])
+
+
+def _control(footage: Footage, profile: Profile, index: int) -> NDArray[np.float32]:
+    """Of one frame, (1, H, W, 3)."""
+    shot, span = footage.shot, footage.shot.depth_range
+    seen = footage.environment(index, index + 1)
+    control = surface_control(seen, span, profile)
+    for layer in shot.actors:
+        actor = footage.actor(layer, index, index + 1)
         seen = actor.surface.before(seen)
         visible = actor.matte > 0.0
-        posed = with_skeleton(surface_control(seen, shot.depth_range, profile), actor, visible, profile)
+        posed = with_skeleton(surface_control(seen, span, profile), actor, visible, profile)
         control = np.where(dilate(visible, profile.pose_grow)[..., None], posed, control)
-    return plan.crop(control)[chosen]
+    return control
+
+
+def _shown(take: Take, pattern: str, frame: int) -> NDArray[np.float32]:
+    """A frame of a take in [0, 1], of 16 bits or, in older takes, 8."""
+    codes = read_png(take.folder / frame_path(pattern, frame))
+    return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
 
 
 def _layer(take: Take, layer: Layer, frame: int) -> NDArray[np.uint8]:
-    rgba = read_png(take.folder / frame_path(take.layer_pattern(layer.folder), frame)).astype(np.float32) / 255.0
+    rgba = _shown(take, take.layer_pattern(layer.folder), frame)
     ys, xs = np.mgrid[:rgba.shape[0], :rgba.shape[1]] // 8
     board = np.where((xs + ys) % 2, *CHECKER)[..., None]
     return to_uint8(board + (rgba[..., :3] - board) * rgba[..., 3:])

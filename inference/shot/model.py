@@ -214,14 +214,44 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """What a take changes of its ``parent``: a layer, or ``instances`` of the environment alone (() = all of it). ``change`` in
+    (0, 1] of the denoising is done again from ``start`` (SDEdit): "noise" (1), the "parent" or the captured "beauty"."""
+
+    layer: str
+    instances: tuple[int, ...] = ()
+    start: str = "noise"
+    change: float = 1.0
+
+
+@dataclass(frozen=True)
 class TakeRequest:
-    """Everything a take is a function of, beside the shot itself. Equal requests give equal bytes."""
+    """Everything a take is a function of, beside the shot itself. Equal requests give equal bytes.
+
+    ``layer_seeds`` beat ``seed``; ``strengths``, by a layer's or an instance's name, are conditioning.strength's JSON; ``noise``
+    is by "surface" or by "pixel"; in [0, 1], ``stickiness`` is how much of it stays from frame to frame, ``pull`` how far each
+    object's colours are held to where it is first seen; ``references`` are a layer's pictures below ``references/``.
+    """
 
     prompt: str
     layer_prompts: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     steps: int | None = None
     weights: str = "mini"
+    layer_seeds: dict[str, int] = field(default_factory=dict)
+    strengths: dict[str, float | list[list[float]]] = field(default_factory=dict)
+    noise: str = "surface"
+    stickiness: float = 0.0
+    references: dict[str, list[str]] = field(default_factory=dict)
+    parent: int | None = None
+    edit: Edit | None = None
+    pull: float = 0.0
+
+    def prompt_of(self, layer: str) -> str:
+        return self.layer_prompts.get(layer) or self.prompt
+
+    def seed_of(self, layer: str) -> int:
+        return self.layer_seeds.get(layer, self.seed)
 
 
 def pass_sequence(name: str) -> Sequence:

@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
 from .model import TakeRequest
-from .store import disk_error, read_json, sha256_file, write_json
+from .requests import SCHEMA, request_from_json, request_to_json
+from .store import MANIFEST, disk_error, read_json, sha256_file, write_atomic, write_json
 
-SCHEMA = "lucid.take/1"
+REFERENCES = "references"
 _CANCEL = "cancel"
+_STARTED, _RESUMED = "started", "resumed"
 _HINT = "generate a new take"
-_REQUEST_TYPES: dict[str, tuple[type, ...]] = {"prompt": (str,), "layer_prompts": (dict,), "seed": (int,),
-                                               "steps": (int, type(None)), "weights": (str,)}
 
 
 class State(Enum):
@@ -52,11 +54,23 @@ class Take:
 
     def request(self) -> TakeRequest:
         """What was asked for. Raises TAKE_INVALID, also for the request of a Lucid that knows more than this one."""
-        data = read_json(self.folder / "request.json", "TAKE_INVALID", _HINT)
-        if data.pop("schema", None) != SCHEMA or data.keys() != _REQUEST_TYPES.keys() or not all(
-                isinstance(data[name], kinds) for name, kinds in _REQUEST_TYPES.items()):
-            raise self._invalid("request.json")
-        return TakeRequest(**data)
+        return self._asked()[0]
+
+    def check_shot(self) -> None:
+        """The take was made for the shot that its folder lies in. Raises TAKE_FOREIGN, SHOT_MISSING, TAKE_INVALID."""
+        made_for = self._asked()[1]
+        if made_for not in ("", _shot_hash(self.folder.parents[1])):      # "": as the first schema has it
+            raise LucidError("TAKE_FOREIGN", f"take {self.number} was made for another shot",
+                             "generate --like OTHER.lucid:N takes over what is still the same")
+
+    def reference_files(self) -> dict[str, list[Path]]:
+        """The reference pictures of each layer that has some. Raises TAKE_INVALID, also where one is not what was given."""
+        files = {layer: [self.folder / REFERENCES / name for name in names]
+                 for layer, names in self.request().references.items()}
+        for path in (path for paths in files.values() for path in paths):
+            if not path.is_file() or _name_of(_read_reference(path)) != path.name:
+                raise LucidError("TAKE_INVALID", f"{path} is not the reference that was given", _HINT)
+        return files
 
     def result(self) -> dict[str, Any] | None:
         path = self.folder / "result.json"
@@ -68,12 +82,16 @@ class Take:
         if not path.is_file():
             return []
         try:
-            return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+            events = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
         except ValueError as error:
             raise self._invalid(path.name) from error
+        if not all(isinstance(event, dict) for event in events):
+            raise self._invalid(path.name)
+        return events
 
     def state(self) -> State:
-        """A take without a result whose process is gone was interrupted; it is never taken for a whole one.
+        """A take without a result whose last process is gone was interrupted; it is never taken for a whole one. A resumed
+        take is queued until a process starts it again.
 
         Raises TAKE_INVALID, also for the result of a Lucid that knows more states than this one.
         """
@@ -86,7 +104,12 @@ class Take:
         events = self.events()
         if not events:
             return State.QUEUED
-        return State.RUNNING if _alive(int(events[0]["pid"])) else State.INTERRUPTED
+        starts = [event for event in events if event.get("event") in (_STARTED, _RESUMED)]
+        if not starts or not isinstance(starts[-1].get("pid"), int):
+            raise self._invalid("events.jsonl")
+        if starts[-1]["event"] == _RESUMED:
+            return State.QUEUED
+        return State.RUNNING if _alive(starts[-1]["pid"]) else State.INTERRUPTED
 
     @property
     def cancel_asked(self) -> bool:
@@ -110,36 +133,65 @@ class Take:
             raise disk_error(self.folder, error) from error
 
     def finish(self, state: State, **fields: Any) -> None:
-        """Write result.json, the last file of a take, with the hash of every frame."""
+        """Write result.json, the last file of a take, with the hash of every frame of the layers and the final."""
         frames = {path.relative_to(self.folder).as_posix(): sha256_file(path)
-                  for path in sorted(self.folder.rglob("*.png")) if not path.name.startswith(".")}
+                  for part in ("final", "layers") for path in sorted((self.folder / part).rglob("*.png"))
+                  if not path.name.startswith(".")}
         write_json(self.folder / "result.json", {"schema": SCHEMA, "state": state.value, **fields, "files": frames})
+
+    def _asked(self) -> tuple[TakeRequest, str]:
+        """The request, and the sha256 of the shot it was made for."""
+        data = read_json(self.folder / "request.json", "TAKE_INVALID", _HINT)
+        try:
+            return request_from_json(data)
+        except ValueError as error:
+            raise LucidError("TAKE_INVALID", f"{self.folder / 'request.json'} is not what a {SCHEMA} writes there: {error}",
+                             _HINT) from error
 
     def _invalid(self, name: str) -> LucidError:
         return LucidError("TAKE_INVALID", f"{self.folder / name} is not what a {SCHEMA} writes there", _HINT)
 
 
-def new_take(shot_folder: Path, request: TakeRequest) -> Take:
-    """Reserve the next number; the folder's creation is the lock, so two processes never share one."""
-    root = shot_folder / "takes"
+def new_take(shot_folder: Path, request: TakeRequest, *, references: Mapping[str, Sequence[Path]] | None = None) -> Take:
+    """Reserve the next number; the folder's creation is the lock, so two processes never share one.
+
+    ``references`` are a layer's pictures, PNG files that the caller has looked at: they are copied into the take and named in
+    its request. Raises SHOT_MISSING, DISK_WRITE, REFERENCE_MISSING.
+    """
+    shot = _shot_hash(shot_folder)
+    if request.references and references is None:
+        raise LucidError("REFERENCE_MISSING", "the request names references and gives none", "give their files")
+    pictures = {layer: list(dict.fromkeys(map(_read_reference, paths))) for layer, paths in (references or {}).items() if paths}
+    named = {layer: [_name_of(data) for data in found] for layer, found in pictures.items()}
+    folder = _reserve(shot_folder)
     try:
-        root.mkdir(exist_ok=True)
-        number = max((take.number for take in list_takes(shot_folder)), default=0) + 1
-        while True:
-            folder = root / f"{number:04d}"
-            try:
-                folder.mkdir()
-                break
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise disk_error(root, error) from error
-    try:
-        write_json(folder / "request.json", {"schema": SCHEMA, **asdict(request)})
+        for data in (data for found in pictures.values() for data in found):
+            write_atomic(folder / REFERENCES / _name_of(data), data)
+        write_json(folder / "request.json", request_to_json(replace(request, references=named), shot))
     except LucidError:
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return Take(folder)
+
+
+def resume(take: Take) -> None:
+    """Queue a take again that was interrupted or cancelled: what it has finished stays. Raises TAKE_NOT_RESUMABLE,
+    TAKE_INVALID, DISK_WRITE."""
+    state = take.state()
+    if state not in (State.INTERRUPTED, State.CANCELLED):
+        hints = {State.QUEUED: "run it: run-take SHOT N", State.RUNNING: "wait for it, or cancel it",
+                 State.DONE: "edit it, or generate a new take", State.FAILED: _HINT}
+        raise LucidError("TAKE_NOT_RESUMABLE", f"take {take.number} is {state.value}", hints[state])
+    path = take.folder / "events.jsonl"
+    try:
+        whole, _, torn = path.read_bytes().rpartition(b"\n") if path.is_file() else (b"", b"", b"")
+        if torn:                # a line that was being written when the process went would spoil the next one
+            write_atomic(path, whole + b"\n" if whole else b"")
+        (take.folder / _CANCEL).unlink(missing_ok=True)
+        take.emit(_RESUMED)
+        (take.folder / "result.json").unlink(missing_ok=True)       # last: until now it is what it was
+    except OSError as error:
+        raise disk_error(take.folder, error) from error
 
 
 def list_takes(shot_folder: Path) -> list[Take]:
@@ -171,6 +223,42 @@ def check_prompts(request: TakeRequest, layers: Iterable[str]) -> None:
         if not (request.layer_prompts.get(name) or request.prompt).strip():
             raise LucidError("PROMPT_EMPTY", f"nothing says what layer '{name}' shows",
                              "write --prompt 'a street in bright daylight'")
+
+
+def _reserve(shot_folder: Path) -> Path:
+    root = shot_folder / "takes"
+    try:
+        root.mkdir(exist_ok=True)
+        number = max((take.number for take in list_takes(shot_folder)), default=0) + 1
+        while True:
+            folder = root / f"{number:04d}"
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise disk_error(root, error) from error
+
+
+def _shot_hash(shot_folder: Path) -> str:
+    try:
+        return sha256_file(shot_folder / MANIFEST)
+    except OSError as error:
+        raise LucidError("SHOT_MISSING", f"{shot_folder} is not a shot: its {MANIFEST} cannot be read",
+                         "give a NAME.lucid folder made by capture") from error
+
+
+def _read_reference(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LucidError("REFERENCE_MISSING", f"{path} cannot be read: {error.strerror or error}",
+                         "give a PNG file") from error
+
+
+def _name_of(data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()[:16]}.png"
 
 
 def _alive(pid: int) -> bool:

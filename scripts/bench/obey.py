@@ -25,6 +25,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,24 +111,18 @@ def swap_holds(adapter: Any, a: tuple[Any, Any], b: tuple[Any, Any], steps: int)
 
 
 def _footage(named: Path, frames: int, profile: Any) -> tuple[Any, Any, str]:
-    """The first frames of a shot, its depth range and the noun after ``=``."""
-    from dataclasses import replace
-
+    """The first frames of a shot (``environment``, ``actors``), its depth range and the noun after ``=``."""
     from lucid.inference.conditioning.fit import fit
-    from lucid.inference.generation.footage import load_footage
-    from lucid.inference.shot.model import Frames
+    from lucid.inference.generation.footage import Footage
     from lucid.inference.shot.store import open_shot
 
     path, _, noun = str(named).partition("=")
     shot = open_shot(Path(path))
-    numbers = list(shot.frames.numbers)[:frames]
-    shot = replace(shot, frames=Frames(numbers[0], numbers[-1], shot.frames.step))
-    plan = fit(len(numbers), shot.size, legal_frames=profile.legal_frames, multiple=profile.multiple)
-    footage = load_footage(Path(path), shot, plan, normals=True)      # skeletons are read for the whole shot
-    actors = tuple(actor if actor.joints is None else
-                   replace(actor, joints=actor.joints[:plan.frames], shown=actor.shown[:plan.frames])
-                   for actor in footage.actors)
-    return replace(footage, actors=actors), shot.depth_range, noun
+    count = next(legal for legal in profile.legal_frames if legal >= min(frames, len(shot.frames)))
+    plan = fit(min(len(shot.frames), count), shot.size, frames=count, multiple=profile.multiple)
+    footage = Footage(Path(path), shot, plan, normals=True)
+    actors = [footage.actor(layer, 0, count) for layer in shot.actors]
+    return SimpleNamespace(environment=footage.environment(0, count), actors=actors), shot.depth_range, noun
 
 
 def _whole(adapter: Any, surface: Any, span: Any, seed: int, steps: int) -> Any:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from ...inference.console import EXIT_ERROR, run_verb
+from ...inference.console import EXIT_ERROR, WORKER_VERBS, run_verb
 from ...inference.errors import LucidError
 from .blender import find_host
 from .environments import BPY, WORKER, explicit_worker, worker_python
@@ -21,6 +21,10 @@ USAGE = """usage: python3 scripts/lucid.py VERB [...]
   capture   BLEND --out S.lucid [--camera N] [--frames A:B[:STEP]] [--size WxH] [--actors A,B]
             [--action [OBJECT=]ACTION] let that action play   [--frame-camera ACTOR] look at it with a new camera
   generate  S.lucid [--prompt T] [--layer-prompt NAME=T]... [--seed N] [--steps N] [--weights mini|PATH|REPO]
+            [--strength NAME=V] [--reference NAME=PNG] [--best-of N] [--like OTHER.lucid:N] [...]
+  edit      S.lucid --take N --at X,Y,FRAME | --object NAME  [--prompt T] [--seed N] [--strength V]    change one thing
+  takes     S.lucid                                 what was made of it
+  resume    S.lucid N                               go on with a take that was stopped
   import    S.lucid --take N --blend IN --out OUT
   inspect   S.lucid
   camera    S.lucid --format re10k|pluecker|words --out FILE      the camera's path for other models
@@ -32,7 +36,6 @@ VERB --help says more about one. Environments are kept below LUCID_HOME (now {ho
 Set BLENDER_BIN to use your own Blender 5.2, LUCID_WORKER_PYTHON to use your own worker environment.
 """
 IN_BLENDER = ("capture", "import", "run")
-IN_WORKER = ("generate", "inspect", "camera", "contact-sheet")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -48,11 +51,11 @@ def _dispatch(verb: str, arguments: list[str]) -> int:
         make_home()
     if verb in IN_BLENDER:
         return replace_process(blender_verb(verb, arguments))
-    if verb in IN_WORKER:
+    if verb in WORKER_VERBS:
         return replace_process(worker_verb(verb, arguments))
     own = {"demo": _demo, "test": _test, "setup": _setup, "doctor": _doctor}.get(verb)
     if own is None:
-        names = ", ".join((*sorted(("demo", "test", "setup", "doctor")), *IN_BLENDER, *IN_WORKER))
+        names = ", ".join((*sorted(("demo", "test", "setup", "doctor")), *IN_BLENDER, *WORKER_VERBS))
         raise LucidError("USAGE", f"'{verb}' is not a verb", f"one of {names}; see --help")
     return own(arguments)
 

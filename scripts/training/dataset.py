@@ -114,12 +114,14 @@ class Clips:
         self.refresh()
 
     def refresh(self, most: int = 10_000) -> int:
-        """Loads at most `most` new clips; returns how many there are in all."""
+        """Loads at most `most` new clips; returns how many there are in all. Raises ValueError for a clip of another version."""
         fresh = [p for p in sorted(self.folder.glob("[0-9]*.npz")) if p.name not in self._seen]
         for path in [p for p in fresh if (int(p.stem) < FIRST_TRAINING_SEED) == self.validation][:most]:
             try:
                 self.clips.append(load_clip(path))
-            except (zipfile.BadZipFile, KeyError, ValueError):
+            except KeyError as error:
+                raise ValueError(f"{path} has no {error.args[0]}: another version rendered it, render it again") from error
+            except (zipfile.BadZipFile, ValueError):
                 continue  # still being copied: tried again at the next refresh
             self._seen.add(path.name)
         return len(self.clips)

@@ -10,7 +10,7 @@ import pytest
 from lucid.inference.conditioning.fit import fit
 from lucid.inference.conditioning.pose import ABSENT, HIDDEN_SELF, SEEN, draw_openpose
 from lucid.inference.errors import LucidError
-from lucid.inference.generation.footage import Actor, load_footage
+from lucid.inference.generation.footage import Actor, Footage
 from lucid.inference.shot.model import Frames, Shot, Size
 from lucid.inference.shot.store import seal
 from lucid.tests.shots import make_shot
@@ -28,8 +28,8 @@ def resealed(folder: Path, shot: Shot, **arrays: np.ndarray) -> None:
 
 
 def walker(folder: Path, shot: Shot) -> Actor:
-    plan = fit(len(shot.frames), shot.size, legal_frames=(3,), multiple=16)
-    return next(actor for actor in load_footage(folder, shot, plan, normals=False).actors if actor.joints is not None)
+    plan = fit(len(shot.frames), shot.size, frames=3, multiple=16)
+    return Footage(folder, shot, plan, normals=False).actor(shot.layer("Walker"), 0, 3)
 
 
 def test_hands_and_face_are_drawn_where_they_are_known(tmp_path: Path) -> None:

@@ -9,13 +9,7 @@ import pytest
 import torch
 from accelerate import cpu_offload_with_hook
 from accelerate.hooks import remove_hook_from_module
-from diffusers import (
-    AutoencoderKLWan,
-    FlowMatchEulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-    WanVACEPipeline,
-    WanVACETransformer3DModel,
-)
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from lucid.inference.adapters.hooks import (
     FollowReference,
     HookStack,
@@ -29,6 +23,7 @@ from lucid.inference.adapters.hooks import (
     wrapped,
 )
 from lucid.inference.errors import LucidError
+from lucid.tests import tiny_wan
 
 pytestmark = pytest.mark.torch
 FRAMES, HEIGHT, WIDTH, STEPS = 9, 32, 48, 6
@@ -42,24 +37,14 @@ def unipc():
 
 
 @pytest.fixture(scope="module")
-def parts():
-    """Random weights in the geometry of Wan2.1-VACE: VAE f8 t4 z16, patches (1, 2, 2)."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    vae = AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-                           temperal_downsample=[False, True, True]).eval()
-    transformer = WanVACETransformer3DModel(patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=16,
-                                            in_channels=16, out_channels=16, text_dim=32, freq_dim=16, ffn_dim=32,
-                                            num_layers=2, vace_layers=[0], vace_in_channels=96).eval()
-    return vae, transformer
+def large():
+    return tiny_wan.large()
 
 
 @pytest.fixture
-def pipeline(parts):
-    made = WanVACEPipeline(tokenizer=None, text_encoder=None, vae=parts[0], transformer=parts[1],
-                           scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0))
-    made.set_progress_bar_config(disable=True)
-    return made
+def pipeline(large):
+    large.scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)       # some tests exchange it
+    return large
 
 
 def noise(seed=1):

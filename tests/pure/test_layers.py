@@ -1,36 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The layer stack against closed forms: coverages become an exact over; each region gets exactly one control."""
+"""What the model is told of a layer, against closed forms: each region gets exactly one control."""
 
 import dataclasses
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 from lucid.inference.adapters.base import Profile
 from lucid.inference.conditioning.depth import inverse_depth
+from lucid.inference.generation.director import layer_seed
 from lucid.inference.generation.footage import Actor, Surface
-from lucid.inference.generation.layers import actor_painting, environment_painting, over, over_alphas, surface_control
-from lucid.inference.generation.run import layer_seed
+from lucid.inference.generation.layers import actor_painting, environment_painting, surface_control
 from lucid.inference.shot.model import DepthRange, Layer
 
 SPAN = DepthRange(2.0, float("inf"))
 PROFILE = Profile((9,), 16, 8, 1.0, 40, mask_grow=2, mask_box=False, pose_grow=1, pose_reversed=False)
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=5), st.integers(0, 2**32 - 1))
-def test_over_of_layers_equals_the_disjoint_coverages(parts, seed):
-    """sum(m_k c_k) + (1 - sum m_k) background, whatever the number of layers."""
-    rng = np.random.default_rng(seed)
-    coverage = np.float32(parts) / max(sum(parts), 1.0)
-    mattes = [np.full((1, 1, 1), value, np.float32) for value in coverage]
-    colours = rng.random((len(parts), 1, 1, 1, 3)).astype(np.float32)
-    background = rng.random((1, 1, 1, 3)).astype(np.float32)
-    painted = sum(m[..., None] * c for m, c in zip(mattes, colours, strict=True))
-    expected = painted + (1 - sum(mattes))[..., None] * background
-    picture = background
-    for colour, alpha in zip(colours, over_alphas(mattes), strict=True):
-        picture = over(picture, colour, alpha)
-    assert np.abs(picture - expected).max() < 2e-3
 
 
 def _actor(posed: bool, profile: Profile = PROFILE) -> Actor:

@@ -8,17 +8,26 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import write_png
-from lucid.inference.shot.model import TakeRequest
+from lucid.inference.shot.model import Edit, TakeRequest
+from lucid.inference.shot.requests import request_from_json, request_to_json
 from lucid.inference.shot.store import sha256_file
-from lucid.inference.shot.takes import State, Take, get_take, list_takes, new_take
+from lucid.inference.shot.takes import State, Take, get_take, list_takes, new_take, resume
 
 REQUEST = TakeRequest("a street", {"Walker": "a red man"}, seed=3, steps=4, weights="mini")
+
+
+@pytest.fixture(autouse=True)
+def manifest(tmp_path: Path) -> Path:
+    """A take is made for a shot: the folder has one's manifest."""
+    (tmp_path / "shot.json").write_text("{}")
+    return tmp_path / "shot.json"
 
 
 def ended_pid() -> int:
@@ -124,32 +133,128 @@ def test_a_broken_result_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_broken_events_are_one_clear_error(tmp_path: Path) -> None:
     take = new_take(tmp_path, REQUEST)
-    (take.folder / "events.jsonl").write_bytes(b"\xff\n")
-    with pytest.raises(LucidError, match=r"TAKE_INVALID: .*events\.jsonl"):
-        take.state()
+    for events in (b"\xff\n", b"[]\n", b'{"event": "progress", "pid": 1}\n', b'{"event": "started"}\n'):
+        (take.folder / "events.jsonl").write_bytes(events)
+        with pytest.raises(LucidError, match=r"TAKE_INVALID: .*events\.jsonl"):
+            take.state()
 
 
-WHOLE = {"schema": "lucid.take/1", "prompt": "a", "layer_prompts": {}, "seed": 0, "steps": None, "weights": "mini"}
+FIRST = json.loads((Path(__file__).parent / "fixtures" / "take_1.json").read_text())
+FULL = TakeRequest("a", {"Walker": "a red man"}, 2**63 - 1, 4, "mini", {"Walker": 5},
+                   {"Walker": 0.5, "Road": [[1, 0.25], [9, 1.0]]}, "pixel", 0.25, {"Walker": ["0123456789abcdef.png"]}, 1,
+                   Edit("environment", (3, 4), "parent", 0.5), 0.75)
+WHOLE = json.loads(json.dumps(request_to_json(FULL, "")))
 
 
-@pytest.mark.parametrize("change", [{"prompt": 3}, {"layer_prompts": []}, {"seed": "x"}, {"steps": "8"}, {"weights": None},
-                                    {"schema": "lucid.take/9"}])
-def test_a_request_field_of_the_wrong_kind_is_one_clear_error(tmp_path: Path, change: dict) -> None:
+def test_every_field_survives_json() -> None:
+    assert request_from_json(WHOLE) == (FULL, "")
+    assert request_from_json(json.loads(json.dumps(request_to_json(TakeRequest("a"), "a" * 64)))) == (TakeRequest("a"), "a" * 64)
+
+
+def test_a_request_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    """Also its negative seed, which nobody may ask for any more; nobody wrote down for which shot it was."""
     take = new_take(tmp_path, REQUEST)
-    (take.folder / "request.json").write_text(json.dumps(WHOLE))
-    assert take.request() == TakeRequest("a")
-    (take.folder / "request.json").write_text(json.dumps(WHOLE | change))
+    (take.folder / "request.json").write_text(json.dumps(FIRST))
+    assert take.request() == TakeRequest("a grey street, bright daylight", {"Walker": "a red man"}, seed=-7)
+    take.check_shot()
+    (take.folder / "request.json").write_text(json.dumps(FIRST | {"parent": None}))
     with pytest.raises(LucidError, match="TAKE_INVALID"):
         take.request()
 
 
-@pytest.mark.parametrize("text", ['{"schema": "lucid.take/1"}', '{"prompt": "a", "colour": 3}', '{"prompt": "a", "seed": "x"}',
+@pytest.mark.parametrize("change", [
+    {"prompt": 3}, {"layer_prompts": []}, {"layer_prompts": {"a": 1}}, {"seed": "x"}, {"seed": True}, {"seed": -1},
+    {"seed": 2**63}, {"seed": 1.0}, {"steps": "8"}, {"steps": 0}, {"weights": None}, {"layer_seeds": {"Walker": -1}},
+    {"layer_seeds": [1]}, {"strengths": {"Walker": "1"}}, {"strengths": {"Walker": []}}, {"strengths": {"Walker": [[1]]}},
+    {"strengths": {"Walker": True}}, {"strengths": 1}, {"noise": "white"}, {"noise": ["pixel"]}, {"stickiness": 1.5},
+    {"stickiness": None}, {"pull": -0.1}, {"pull": "1"}, {"references": {"Walker": []}},
+    {"references": {"Walker": ["../../secret.png"]}},
+    {"references": {"Walker": ["0123456789abcdef.png"] * 2}}, {"references": {"Walker": [3]}}, {"parent": 0}, {"parent": "1"},
+    {"parent": None}, {"edit": {}}, {"edit": "Walker"}, {"edit": WHOLE["edit"] | {"start": "end"}},
+    {"edit": WHOLE["edit"] | {"change": 0}}, {"edit": WHOLE["edit"] | {"change": 1.5}},
+    {"edit": WHOLE["edit"] | {"start": "noise"}}, {"edit": WHOLE["edit"] | {"instances": ["3"]}},
+    {"edit": WHOLE["edit"] | {"instances": 3}}, {"edit": WHOLE["edit"] | {"layer": None}}, {"shot": None}, {"shot": "abc"},
+    {"schema": "lucid.take/9"}, {"schema": "lucid.take/0"}, {"schema": "lucid.shot/2"}, {"schema": None}, {"colour": 3}])
+def test_a_request_field_of_the_wrong_kind_is_one_clear_error(tmp_path: Path, change: dict) -> None:
+    take = new_take(tmp_path, REQUEST)
+    (take.folder / "request.json").write_text(json.dumps(WHOLE))
+    assert take.request() == FULL
+    (take.folder / "request.json").write_text(json.dumps(WHOLE | change))
+    with pytest.raises(LucidError, match=r"TAKE_INVALID: .*request\.json"):
+        take.request()
+
+
+@pytest.mark.parametrize("text", ['{"schema": "lucid.take/1"}', '{"schema": "lucid.take/2"}', '{"prompt": "a", "seed": 3}', "[]",
                                   '{"schema": "lucid.take/9", "prompt": "a"}'])
 def test_a_request_of_another_shape_is_one_clear_error(tmp_path: Path, text: str) -> None:
     take = new_take(tmp_path, REQUEST)
     (take.folder / "request.json").write_text(text)
-    with pytest.raises(LucidError, match="TAKE_"):
+    with pytest.raises(LucidError, match="TAKE_INVALID"):
         take.request()
+
+
+def test_a_take_knows_the_shot_it_was_made_for(tmp_path: Path, manifest: Path) -> None:
+    take = new_take(tmp_path, REQUEST)
+    take.check_shot()
+    manifest.write_text('{"another": "shot"}')
+    with pytest.raises(LucidError, match="TAKE_FOREIGN: take 1 was made for another shot"):
+        take.check_shot()
+    manifest.unlink()
+    with pytest.raises(LucidError, match="SHOT_MISSING"):
+        new_take(tmp_path, REQUEST)
+    assert [take.number for take in list_takes(tmp_path)] == [1]
+
+
+def test_references_go_with_the_take_by_their_content(tmp_path: Path) -> None:
+    picture, same, other = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"
+    write_png(picture, np.zeros((4, 4, 3), np.uint8))
+    write_png(other, np.ones((4, 4, 3), np.uint8))
+    same.write_bytes(picture.read_bytes())
+    take = new_take(tmp_path, REQUEST, references={"Walker": [picture, other, same], "Ball": [other], "Road": []})
+    names = [f"{sha256_file(path)[:16]}.png" for path in (picture, other)]
+    assert take.request() == replace(REQUEST, references={"Walker": names, "Ball": names[1:]})
+    assert {path.name for path in (take.folder / "references").iterdir()} == set(names)
+    child = new_take(tmp_path, take.request(), references=take.reference_files())
+    assert child.request() == take.request()
+    (child.folder / "references" / names[0]).write_bytes(b"scratched")
+    with pytest.raises(LucidError, match="TAKE_INVALID.*not the reference"):
+        child.reference_files()
+    with pytest.raises(LucidError, match="REFERENCE_MISSING"):
+        new_take(tmp_path, take.request())
+    with pytest.raises(LucidError, match="REFERENCE_MISSING"):
+        new_take(tmp_path, REQUEST, references={"Walker": [tmp_path / "none.png"]})
+    assert len(list_takes(tmp_path)) == 2                   # nothing was reserved for what cannot be
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process ids are reused at once there")
+def test_the_last_start_decides_and_a_resumed_take_is_queued(tmp_path: Path) -> None:
+    take = new_take(tmp_path, REQUEST)
+    line = json.dumps({"time": 0.0, "event": "started", "pid": ended_pid()})
+    (take.folder / "events.jsonl").write_text(line + "\n" + '{"event": "progr')      # it went in the middle of a line
+    resume(take)
+    assert take.state() is State.QUEUED
+    take.emit("started")
+    assert take.state() is State.RUNNING
+    assert [event["event"] for event in take.events()] == ["started", "resumed", "started"]
+    with (take.folder / "events.jsonl").open("a") as stream:
+        stream.write(line + "\n" + json.dumps({"event": "progress", "pid": os.getpid()}) + "\n")
+    assert take.state() is State.INTERRUPTED
+
+
+def test_a_cancelled_take_can_be_resumed_and_no_other(tmp_path: Path) -> None:
+    take = new_take(tmp_path, REQUEST)
+    for state in (State.QUEUED, State.RUNNING):
+        with pytest.raises(LucidError, match=f"TAKE_NOT_RESUMABLE: take 1 is {state.value}"):
+            resume(take)
+        take.emit("started")
+    take.ask_to_cancel()
+    take.finish(State.CANCELLED)
+    resume(take)
+    assert take.state() is State.QUEUED and take.result() is None and not take.cancel_asked
+    for state in (State.DONE, State.FAILED):
+        take.finish(state)
+        with pytest.raises(LucidError, match=f"TAKE_NOT_RESUMABLE: take 1 is {state.value}"):
+            resume(take)
 
 
 def test_a_shot_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -6,17 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    AutoencoderKLWan,
-    FirstBlockCacheConfig,
-    FlowMatchEulerDiscreteScheduler,
-    WanVACEPipeline,
-    WanVACETransformer3DModel,
-)
-from lucid.inference.adapters.checkpoint import MINI
+from diffusers import FirstBlockCacheConfig
 from lucid.inference.adapters.hooks import HookStack, RegionLock, noise_levels, starting_at, wrapped
-from lucid.inference.adapters.windows import Place, RunStore, WindowPlan, joint_windows, plan_windows
+from lucid.inference.adapters.kept import RunStore
+from lucid.inference.adapters.windows import Place, WindowPlan, joint_windows, plan_windows
 from lucid.inference.errors import LucidError
+from lucid.tests import tiny_wan
 from PIL import Image
 
 pytestmark = pytest.mark.torch
@@ -81,31 +76,14 @@ def test_windows_the_model_does_not_take_are_refused(window, overlap):
 
 # ---- the stock pipeline, window by window
 
-def build(vae, **config):
-    transformer = WanVACETransformer3DModel(patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=16, text_dim=32,
-                                            freq_dim=16, ffn_dim=32, num_layers=2, vace_layers=[0], **config).eval()
-    made = WanVACEPipeline(tokenizer=None, text_encoder=None, vae=vae, transformer=transformer,
-                           scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0))
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
 @pytest.fixture(scope="module")
 def pipeline():
-    """Random weights in the geometry of Wan2.1-VACE: four frames in one latent frame."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    vae = AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-                           temperal_downsample=[False, True, True]).eval()
-    return build(vae, in_channels=16, out_channels=16, vace_in_channels=96)
+    return tiny_wan.large()
 
 
 @pytest.fixture(scope="module")
 def every_frame():
-    """The embedded model's VAE, which has a latent frame for every frame, with a random transformer."""
-    torch.manual_seed(0)
-    return build(AutoencoderKLWan.from_pretrained(MINI / "vae").float().eval(), in_channels=24, out_channels=24,
-                 vace_in_channels=112)
+    return tiny_wan.every_frame()
 
 
 def noise(pipeline, plan, references=0):
@@ -186,7 +164,7 @@ def test_no_call_is_longer_than_a_window_and_references_stay_in_front(pipeline):
     with wrapped(pipeline.transformer, spy(whole)):
         run(pipeline, LONG, references=2)
     with wrapped(pipeline.transformer, spy(calls)):
-        result = windowed(pipeline, LONG, references=2, watch=places.append)
+        result = windowed(pipeline, LONG, references=2, watch=lambda place, _fresh: places.append(place))
     assert result.shape[2] == 2 + LONG.length
     assert places == [Place(step, 0, window, 3) for step in range(STEPS) for window in range(3)]
     for call, start in zip(calls[:3], LONG.starts(0), strict=True):
@@ -280,7 +258,7 @@ def resumable(pipeline, plan, folder, calls, stop_after=None):
         store.save(0, noise_levels(pipeline.scheduler, STEPS)[0], noise(pipeline, plan))
     seen = []
 
-    def watch(place):
+    def watch(place, _fresh):
         seen.append(place)
         if len(seen) == stop_after:
             raise Killed
