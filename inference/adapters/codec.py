@@ -40,7 +40,7 @@ class Codec:
     decoding raise it for a VAE that works in tiles.
     """
 
-    def __init__(self, vae: Any, *, temporal: int, spatial: int, chunk: int = 16) -> None:
+    def __init__(self, vae: Any, *, temporal: int, spatial: int, chunk: int = 8) -> None:
         if GROUP % temporal or chunk < GROUP // temporal or temporal != 2 ** sum(vae.config.temperal_downsample):
             raise ValueError(f"chunks of {chunk} latent frames of {temporal} frames each")
         self.vae, self.temporal, self.spatial, self.chunk = vae, temporal, spatial, chunk

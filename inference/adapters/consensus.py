@@ -28,7 +28,7 @@ from .reel import Reel
 
 #: the noise level above which a prediction is too blurred to disagree: steps up there are left alone
 BELOW = 0.7
-CHUNK = 16          # frames in memory at a time
+CHUNK = 8          # frames in memory at a time
 
 
 @contextmanager

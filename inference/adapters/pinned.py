@@ -2,7 +2,7 @@
 """sha256 of the embedded model's files, written by `scripts/train_mini.py export`."""
 
 SHA256 = {
-    "lucid_profile.json": "db7f9c3cafd4e4a238bf0ecc330ae6c099da7003c6c903e1cf3fb6983cb6ed1d",
+    "lucid_profile.json": "45ea8e67f36f8b467587156b5009bfca1c2163f6d5d53a9370ac5af74e2b6545",
     "model_index.json": "b4a2166a34e5ed661a897d1a8befc7078296fd6865578cea5dbf51f5ff3a4458",
     "scheduler/scheduler_config.json": "d4763c17dfcb40a00b7538042be5897ce5bb9c32a9e466f5d5ccdd84333f9cc2",
     "text_encoder/config.json": "ffe72ab54352194548ee38f7a3b1b25aaf9092b011595209e3e6db2b14d985f7",

@@ -31,7 +31,7 @@ from .graph import Action, Step, keys_of, plan
 from .source import LayerSource, Noise, Paintable
 
 Codes = NDArray[np.uint16]
-PIECE = 16              # frames in memory at a time
+PIECE = 8               # frames in memory at a time
 
 
 class Director:
@@ -49,6 +49,7 @@ class Director:
         count = len(shot.frames)
         self.fit: Fit = fit(count, shot.size, frames=adapter.windows(count).frames, multiple=profile.multiple)
         self.footage = Footage(folder, shot, self.fit, normals=profile.control == GEOMETRY, points=True)
+        self.made: dict[str, tuple[int, float]] = {}        # what this process painted: calls of the model, seconds
         self.parent = None if self.request.parent is None else get_take(folder, self.request.parent)
 
     def direct(self) -> dict[str, Any]:
@@ -76,11 +77,8 @@ class Director:
         frames = self.shot.frames
         graph: dict[str, dict[str, Any]] = {name: {"key": key} for name, key in keys.items()}
         for layer, step in zip(layers, steps, strict=True):
-            sealed = sealed_layer(self.take, layer.folder)
-            assert sealed is not None
-            made = sealed.calls if step.action is Action.GENERATE else 0
-            graph[layer.name] |= {"action": step.action.value, "from": step.take, "calls": made,
-                                  "seconds": round(sealed.seconds, 3)}
+            calls, seconds = self.made.get(layer.name, (0, 0.0))
+            graph[layer.name] |= {"action": step.action.value, "from": step.take, "calls": calls, "seconds": round(seconds, 3)}
         return {"layers": {layer.name: self.take.layer_pattern(layer.folder) for layer in layers},
                 "final": self.take.final_pattern,
                 "frames": {"start": frames.start, "end": frames.end, "step": frames.step}, "graph": graph,
@@ -140,7 +138,8 @@ class Director:
                 if start + offset < self.fit.count:
                     self._write(layer, start + offset, codes)
         write_latents(latents_path(layer_path(self.take.folder, layer.folder)), painted.latents, key)
-        seal_layer(self.take, layer.folder, key, painted.calls, time.monotonic() - started)
+        seal_layer(self.take, layer.folder, key)
+        self.made[layer.name] = painted.calls, time.monotonic() - started
         shutil.rmtree(work, ignore_errors=True)
 
     def _paintable(self, layer: Layer) -> Paintable:

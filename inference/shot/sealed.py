@@ -28,14 +28,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class SealedLayer:
-    """A finished layer in ``folder``. ``files``: each one's sha256, by its path below ``folder``, and LATENTS for the latents;
-    ``calls`` is how often the model was asked for it, ``seconds`` how long that took."""
+    """A finished layer in ``folder``. ``files``: each one's sha256, by its path below ``folder``, and LATENTS for the latents."""
 
     folder: Path
     key: str
     files: dict[str, str]
-    calls: int
-    seconds: float
 
     def path(self, name: str) -> Path:
         """Where the file called ``name`` in ``files`` is."""
@@ -64,7 +61,7 @@ def latents_path(folder: Path) -> Path:
     return folder.parents[1] / "latents" / f"{folder.name}.safetensors"
 
 
-def seal_layer(take: Take, name: str, key: str, calls: int, seconds: float) -> SealedLayer:
+def seal_layer(take: Take, name: str, key: str) -> SealedLayer:
     """Hash all that the layer with the folder name ``name`` has written and write its seal. Raises DISK_WRITE, and
     LAYER_CHANGED where it has written nothing."""
     folder = layer_path(take.folder, name)
@@ -77,7 +74,7 @@ def seal_layer(take: Take, name: str, key: str, calls: int, seconds: float) -> S
         raise disk_error(folder, error) from error
     if not files:
         raise LucidError("LAYER_CHANGED", f"{folder} has no files to seal", _HINT)
-    sealed = SealedLayer(folder, key, files, calls, seconds)
+    sealed = SealedLayer(folder, key, files)
     _write(sealed)
     return sealed
 
@@ -155,7 +152,7 @@ def keep_layers(take: Take, other: Take) -> list[str]:
 
 
 def _copy(layer: SealedLayer, folder: Path) -> SealedLayer:
-    copy = SealedLayer(folder, layer.key, layer.files, layer.calls, layer.seconds)
+    copy = SealedLayer(folder, layer.key, layer.files)
     try:
         if folder.resolve() == layer.folder.resolve():
             verify(layer)
@@ -176,8 +173,7 @@ def _copy(layer: SealedLayer, folder: Path) -> SealedLayer:
 
 
 def _write(layer: SealedLayer) -> None:
-    write_json(layer.folder / SEAL, {"schema": SCHEMA, "key": layer.key, "calls": layer.calls, "seconds": layer.seconds,
-                                     "files": layer.files})
+    write_json(layer.folder / SEAL, {"schema": SCHEMA, "key": layer.key, "files": layer.files})
 
 
 def _layer_folders(root: Path) -> list[Path]:
@@ -202,8 +198,4 @@ def _parsed(folder: Path, data: dict[str, Any]) -> SealedLayer:
     digests = [data["key"], *data["files"].values()]
     if not data["files"] or not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
         raise ValueError("a key or a hash is none")
-    calls, seconds = data["calls"], data["seconds"]
-    if type(calls) is not int or calls < 0 or type(seconds) not in (int, float) or not 0.0 <= seconds:     # no bool is a number
-        raise ValueError(f"calls {calls!r}, seconds {seconds!r}")
-    return SealedLayer(folder, data["key"], {check_relative(name): digest for name, digest in data["files"].items()}, calls,
-                       float(seconds))
+    return SealedLayer(folder, data["key"], {check_relative(name): digest for name, digest in data["files"].items()})

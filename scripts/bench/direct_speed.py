@@ -34,6 +34,9 @@ class Clip:
     def noise(self, _frame: int, _channels: int, _cell: int) -> None:
         return None
 
+    def owners(self, _frame: int, _cell: int) -> None:
+        return None
+
     def correspondence(self, _start: int, _stop: int) -> None:
         return None
 

@@ -31,6 +31,10 @@ _POLL = 0.05            # s between two looks at what a take has done
 _BYTES = ("layers", "latents", "final")     # the folders of a take that have to be the same to the byte
 
 
+class Failed(Exception):
+    """A command line that did not end well, with its last words."""
+
+
 @dataclass(frozen=True)
 class Done:
     """A command line that has ended: its ``facts`` (see direct_worker) and ``seconds``."""
@@ -58,7 +62,7 @@ class Runner:
     started: int = field(default=0)
 
     def __call__(self, *arguments: str | Path) -> Done:
-        """Raises SystemExit with its last words where it fails."""
+        """Raises Failed."""
         log, begun = self.work / f"log.{self.started}", time.monotonic()
         process = self.start(log, *arguments)
         self.wait(process)
@@ -74,7 +78,7 @@ class Runner:
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         if process.wait() != 0:
-            raise SystemExit((self.work / "said").read_text(encoding="utf-8", errors="replace")[-2000:])
+            raise Failed((self.work / "said").read_text(encoding="utf-8", errors="replace")[-2000:])
 
 
 # ---- edits
@@ -152,10 +156,10 @@ def hashes(take: Take) -> dict[str, str]:
 
 
 def result(take: Take) -> dict[str, Any]:
-    """What a finished take says of itself. Raises SystemExit."""
+    """What a finished take says of itself. Raises Failed."""
     found = take.result()
     if found is None or found["state"] != "done":
-        raise SystemExit(f"{take.folder} is not done")
+        raise Failed(f"{take.folder} is not done")
     return found
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from lucid.inference.adapters.base import Adapter, Order, Profile, Video
 from lucid.inference.conditioning.fit import Fit, fit
+from lucid.inference.errors import LucidError
 from lucid.inference.generation.correspondence import positions, samples
 from lucid.inference.generation.director import layer_seed
 from lucid.inference.generation.footage import Footage
@@ -64,7 +65,7 @@ class Captured:
     def view(self, layer: Layer, frame: int) -> View:
         found = self.footage.views(self.paintable(layer, Noise(0)).surface(frame, frame + 1), frame)
         if found is None:
-            raise SystemExit(f"{self.folder} has no rest pass")
+            raise LucidError("PASS_MISSING", f"{self.folder} has no rest pass", "capture it with every pass")
         return found[0]
 
 
@@ -143,27 +144,38 @@ def before(captured: Captured) -> Video:
         moves = source.correspondence(0, source.frames)
         source.close()
     if moves is None:
-        raise SystemExit(f"{captured.folder} has no rest pass")
+        raise LucidError("PASS_MISSING", f"{captured.folder} has no rest pass", "capture it with every pass")
     return moves.before
 
 
 # ---- retakes
 
 def retake(walk: Captured, side: Captured, adapter: Adapter, prompt: str) -> tuple[dict[str, float], list[Video]]:
-    """How far the same places of the world differ in colour between a take and its retake, with anchored noise and without;
-    and the four pictures of the environment."""
+    """How far the same places of the world differ in colour between a take and its retake, with anchored noise, with white
+    noise and with other white noise; and the pictures of the environment, two by two."""
     found, videos = {}, []
     for name, anchored in (("retake_de", True), ("retake_de_pixel", False)):
         pictures = [environment(captured, adapter, prompt, anchored) for captured in (walk, side)]
         found[name] = world_difference(walk, side, *pictures)
         videos += pictures
-    return {"retake_gain": 1.0 - found["retake_de"] / found["retake_de_pixel"], **found}, videos
+    other = environment(side, adapter, prompt, False, seed=SEED + 1)
+    found["retake_de_other"] = world_difference(walk, side, videos[2], other)
+    return {"retake_gain": 1.0 - found["retake_de"] / found["retake_de_pixel"], **found,
+            "retake_gain_other": 1.0 - found["retake_de"] / found["retake_de_other"],
+            "retake_shift_px": shift(walk, side)}, [*videos, videos[2], other]
 
 
-def environment(captured: Captured, adapter: Adapter, prompt: str, anchored: bool) -> Video:
+def shift(walk: Captured, side: Captured) -> float:
+    """Median px between where the two cameras see the same points of the environment, middle frame."""
+    at = _both(walk, side, walk.fit.count // 2).at
+    found: NDArray[np.float64] = np.linalg.norm(at[1] - at[0], axis=-1)
+    return float(np.nanmedian(found))
+
+
+def environment(captured: Captured, adapter: Adapter, prompt: str, anchored: bool, seed: int = SEED) -> Video:
     """(F, H, W, 3) in [0, 1]: the environment's layer as a take has it."""
     layer = captured.shot.environment
-    seed = layer_seed(SEED, layer.name)
+    seed = layer_seed(seed, layer.name)
     with tempfile.TemporaryDirectory() as scratch:
         source = LayerSource(captured.paintable(layer, Noise(seed, anchored)), Path(scratch))
         painted = adapter.paint(source, Order(prompt, seed, captured.profile.steps), Path(scratch), lambda _done, _of: None)

@@ -19,6 +19,8 @@ from lucid.scripts.bench import direct
 from lucid.scripts.bench.direct_shots import key
 from lucid.scripts.bench.direct_speed import median_times
 from lucid.scripts.bench.direct_takes import (
+    Failed,
+    Runner,
     _begun,
     _killed,
     changed_files,
@@ -27,7 +29,7 @@ from lucid.scripts.bench.direct_takes import (
     made,
     repeated,
 )
-from lucid.scripts.bench.direct_views import Captured, before, joins, jumps, noise, seams, world_difference
+from lucid.scripts.bench.direct_views import Captured, before, joins, jumps, noise, seams, shift, world_difference
 from lucid.scripts.bench.direct_worker import Log, after, read_log
 from lucid.scripts.bench.noise_measures import by_owner, moran_z, same_points, whiteness
 from shots import ROAD, make_shot
@@ -141,6 +143,7 @@ def test_places_are_followed_to_where_the_other_camera_sees_them(captured):
     shifted = np.roll(one, 2, axis=2)
     assert world_difference(captured, other, one, shifted) < 0.01
     assert world_difference(captured, other, one, one) > 0.5
+    assert shift(captured, other) == pytest.approx(2.0, abs=1e-4) and shift(captured, captured) == pytest.approx(0.0, abs=1e-4)
 
 
 # ---- takes
@@ -228,6 +231,25 @@ def test_a_process_is_killed_once_it_has_begun_and_kept_enough(tmp_path):
     assert _begun(shot, sleeper.pid) and not _begun(shot, sleeper.pid + 1)
     quick = subprocess.Popen([sys.executable, "-c", script, str(events), str(log), "0"])
     assert not _killed(quick, log, shot, 5.0, 0.0) and quick.returncode == 0
+
+
+def test_a_command_line_that_fails_is_told_with_its_last_words(tmp_path):
+    run = Runner(tmp_path, 1)
+    (tmp_path / "said").write_text("lucid: USAGE: no such verb")
+    run.wait(subprocess.Popen([sys.executable, "-c", ""]))
+    with pytest.raises(Failed, match="USAGE: no such verb"):
+        run.wait(subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]))
+
+
+def test_a_part_that_fails_leaves_the_others_their_figures(tmp_path, monkeypatch, capsys):
+    def broken(_bench, _rows):
+        raise Failed("no room")
+
+    monkeypatch.setitem(direct._PART, "kills", broken)
+    monkeypatch.setitem(direct._PART, "speed", lambda _bench, _rows: {"overhead": 1.01})
+    found = direct.measure(direct.Bench(True, 1, tmp_path), ("kills", "speed"), None)
+    assert found["overhead"] == 1.01 and found["parts_failed"] == 1 and math.isnan(found["resume_identical"])
+    assert "kills failed: no room" in capsys.readouterr().err
 
 
 def test_runs_take_turns_and_the_first_round_is_not_counted():

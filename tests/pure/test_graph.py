@@ -139,7 +139,7 @@ def painted(folder: Path, request: TakeRequest = REQUEST, only: tuple[str, ...] 
     for name in only:
         layer_path(take.folder, name).mkdir(parents=True)
         (layer_path(take.folder, name) / "frame.0001.png").write_bytes(name.encode())
-        seal_layer(take, name, keys(request=request)[name], calls=1, seconds=0.1)
+        seal_layer(take, name, keys(request=request)[name])
     take.finish(State.DONE)
     return take
 
@@ -186,7 +186,7 @@ def test_an_edit_of_another_parent_is_another_layer(tmp_path: Path) -> None:
     parent = painted(tmp_path)
     child = replace(REQUEST, parent=1, edit=Edit(BALL, (), "parent", 0.5))
     first = keys(request=child, parent=parent)
-    seal_layer(parent, BALL, "0" * 64, calls=1, seconds=0.1)
+    seal_layer(parent, BALL, "0" * 64)
     assert changed(first, keys(request=child, parent=parent)) == OF_BALL
 
 

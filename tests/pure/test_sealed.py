@@ -40,13 +40,13 @@ def make(folder: Path, key: str = KEY, *, latents: bool = True) -> tuple[Take, S
     if latents:
         latents_path(layer).parent.mkdir()
         latents_path(layer).write_bytes(b"numbers")
-    return take, seal_layer(take, "Ball", key, calls=7, seconds=1.5)
+    return take, seal_layer(take, "Ball", key)
 
 
 def test_a_seal_survives_the_disk_and_names_every_file(tmp_path: Path) -> None:
     take, sealed = make(tmp_path)
     assert set(sealed.files) == {"frame.0001.png", "extra/note.json", LATENTS}
-    assert sealed_layer(take, "Ball") == sealed and (sealed.key, sealed.calls, sealed.seconds) == (KEY, 7, 1.5)
+    assert sealed_layer(take, "Ball") == sealed and sealed.key == KEY
     verify(sealed)
     assert sealed_layer(take, "Walker") is None
 
@@ -75,8 +75,7 @@ def test_a_link_that_leads_elsewhere_is_no_file_of_the_layer(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("change", [
-    {"schema": "lucid.layer/2"}, {"key": "abc"}, {"files": {}}, {"files": {"../x": KEY}}, {"files": {"x": "1"}}, {"files": []},
-    {"calls": -1}, {"calls": "1"}, {"calls": True}, {"seconds": None}, {"seconds": -1.0}])
+    {"schema": "lucid.layer/2"}, {"key": "abc"}, {"files": {}}, {"files": {"../x": KEY}}, {"files": {"x": "1"}}, {"files": []}])
 def test_a_seal_that_no_lucid_wrote_is_told(tmp_path: Path, change: dict) -> None:
     take, sealed = make(tmp_path)
     path = sealed.folder / "layer.json"
@@ -88,7 +87,7 @@ def test_a_seal_that_no_lucid_wrote_is_told(tmp_path: Path, change: dict) -> Non
 def test_nothing_is_no_layer(tmp_path: Path) -> None:
     take, _ = make(tmp_path)
     with pytest.raises(LucidError, match="LAYER_CHANGED.*no files"):
-        seal_layer(take, "Walker", KEY, 0, 0.0)
+        seal_layer(take, "Walker", KEY)
     with pytest.raises(LucidError, match="LAYER_CHANGED.*not finished"):
         copy_layer(layer_path(take.folder, "Walker"), take, "Ball")
 
