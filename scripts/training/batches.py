@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ PHASES: tuple[tuple[float, dict[tuple[int, int, int], float]], ...] = (
     (0.40, {(1, 96, 128): 0.35, (1, 144, 256): 0.45, (5, 96, 128): 0.20}),
     (0.70, {(1, 144, 256): 0.35, (1, 192, 192): 0.05, (5, 96, 128): 0.15, (5, 144, 256): 0.30, (9, 96, 128): 0.15}),
     (
-        1.01,
+        math.inf,
         {
             (1, 144, 256): 0.20,
             (1, 224, 384): 0.06,

@@ -114,7 +114,7 @@ def test_a_home_that_cannot_be_written_is_told(verb: str, tmp_path: Path) -> Non
 
 def test_usage_and_dispatch_name_the_same_verbs() -> None:
     named = set(re.findall(r"^  ([a-z]+)\b", verbs.USAGE, re.MULTILINE))
-    assert named == {*verbs.IN_BLENDER, *verbs.IN_WORKER, "demo", "test", "setup", "doctor"} - {"contact-sheet"}
+    assert named == {*verbs.IN_BLENDER, *verbs.WORKER_VERBS, "demo", "test", "setup", "doctor"} - {"contact-sheet"}
 
 
 # the home
