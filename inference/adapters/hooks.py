@@ -88,7 +88,9 @@ def check_scheduler(scheduler: Any) -> None:
 
 def noise_levels(scheduler: Any, steps: int) -> tuple[float, ...]:
     """The sigmas of a run, steps + 1 of them: before the first step, after each. The scheduler stays as it is."""
-    probe = type(scheduler).from_config(scheduler.config)
+    # without diffusers' list of what was left to defaults: from_config would put the defaults back over later settings
+    settings = {name: value for name, value in scheduler.config.items() if name != "_use_default_values"}
+    probe = type(scheduler).from_config(settings)
     probe.set_timesteps(steps)
     return tuple(float(sigma) for sigma in probe.sigmas)
 

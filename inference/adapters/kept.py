@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from .hooks import Step
 from .windows import Place
 
 SCHEMA = "lucid.latents/1"
-TENSOR = "latents"
+TENSOR, FACTS = "latents", "facts"
 
 
 class RunStore:
@@ -83,16 +84,17 @@ class RunStore:
 def write_latents(path: Path, tensor: Tensor, run: str, facts: dict[str, str] | None = None) -> None:
     """A tensor with a hash of itself and of the ``run`` that made it, whole or not at all. Raises DISK_WRITE."""
     tensor = tensor.detach().cpu().contiguous()
-    metadata = {"schema": SCHEMA, "run": run, "sha256": _digest(tensor), **(facts or {})}
-    write_atomic(path, save({TENSOR: tensor}, metadata=metadata))
+    said = {"schema": SCHEMA, "run": run, "sha256": _digest(tensor), **(facts or {})}
+    # one entry: safetensors writes several in another order each time
+    write_atomic(path, save({TENSOR: tensor}, metadata={FACTS: json.dumps(said, sort_keys=True)}))
 
 
 def read_latents(path: Path, run: str) -> tuple[Tensor, dict[str, str]]:
     """What :func:`write_latents` wrote for that run, and the facts. Raises RUN_INVALID."""
     try:
         with safe_open(path, framework="pt") as stream:
-            facts, tensor = dict(stream.metadata() or {}), stream.get_tensor(TENSOR)
-    except (OSError, SafetensorError) as error:
+            facts, tensor = json.loads((stream.metadata() or {})[FACTS]), stream.get_tensor(TENSOR)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise LucidError("RUN_INVALID", f"{path} cannot be read: {error}", "generate a new take") from error
     if facts.get("schema") != SCHEMA or facts.get("sha256") != _digest(tensor):
         raise LucidError("RUN_INVALID", f"{path} is not what was written there", "generate a new take")

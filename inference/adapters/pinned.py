@@ -2,7 +2,7 @@
 """sha256 of the embedded model's files, written by `scripts/train_mini.py export`."""
 
 SHA256 = {
-    "lucid_profile.json": "5a7c2b0e0675f12a5fad7833aa7f360e4cc8beb3fa0e3e01dee0a8a9c4d0c3af",
+    "lucid_profile.json": "1819fd68f0cf9f2af861551eabc057cba32e527f3d9d1ae16ff4e074fc4890f3",
     "model_index.json": "b4a2166a34e5ed661a897d1a8befc7078296fd6865578cea5dbf51f5ff3a4458",
     "scheduler/scheduler_config.json": "d4763c17dfcb40a00b7538042be5897ce5bb9c32a9e466f5d5ccdd84333f9cc2",
     "text_encoder/config.json": "ffe72ab54352194548ee38f7a3b1b25aaf9092b011595209e3e6db2b14d985f7",

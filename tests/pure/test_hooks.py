@@ -382,3 +382,12 @@ def test_a_stand_in_outlives_offloading_that_is_put_on_again_after_a_run(pipelin
     finally:
         remove_hook_from_module(transformer, recurse=True)
         vars(transformer).pop("forward", None)
+
+
+def test_the_levels_of_a_run_follow_settings_made_later():
+    """Diffusers remembers which settings were left to defaults, and would put the defaults back."""
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.register_to_config(shift_terminal=0.25)
+    levels = noise_levels(scheduler, 8)
+    scheduler.set_timesteps(8)
+    assert levels == tuple(float(sigma) for sigma in scheduler.sigmas) and levels[-2] == pytest.approx(0.25)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig
 from lucid.inference.adapters.hooks import HookStack, RegionLock, noise_levels, starting_at, wrapped
-from lucid.inference.adapters.kept import RunStore
+from lucid.inference.adapters.kept import RunStore, read_latents, write_latents
 from lucid.inference.adapters.windows import Place, WindowPlan, joint_windows, plan_windows
 from lucid.inference.errors import LucidError
 from lucid.tests import tiny_wan
@@ -339,3 +339,11 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "latents").write_text("a file")
     with pytest.raises(LucidError, match="DISK_WRITE"):
         RunStore(tmp_path, "run").save(0, 1.0, torch.zeros(1))
+
+
+def test_the_same_latents_are_the_same_bytes(tmp_path):
+    tensor = torch.arange(24.0).view(1, 2, 3, 2, 2)
+    for number in range(8):
+        write_latents(tmp_path / f"{number}.safetensors", tensor, "run", {"sigma": "0x1p0", "more": "facts", "and": "more"})
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert torch.equal(read_latents(tmp_path / "0.safetensors", "run")[0], tensor)
