@@ -33,7 +33,7 @@ def clip(scenes: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     from training import capture
 
     folder = tmp_path_factory.mktemp("clip")
-    made = scenes.make_clip(SEED, (WIDTH, HEIGHT), FRAMES, 1, 1, folder, flow=True)
+    made = scenes.make_clip(SEED, (WIDTH, HEIGHT), FRAMES, 1, 1, folder, truth=True)
     import bpy
 
     layer = bpy.context.scene.view_layers[0]
