@@ -105,7 +105,7 @@ def read_latents(path: Path, run: str) -> tuple[Tensor, dict[str, str]]:
 
 
 def _digest(tensor: Tensor) -> str:
-    return hashlib.sha256(tensor.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
+    return hashlib.sha256(memoryview(tensor.flatten().view(torch.uint8).numpy())).hexdigest()
 
 
 def _remove(path: Path) -> None:

@@ -107,7 +107,7 @@ class WanVACE:
         pipe.scheduler.register_to_config(shift_terminal=self.profile.last_sigma if order.steps > 1 else None)
         conditions = Conditions(pipe, self.codec, source, order.references, scratch)
         run = _Run(order, noise_levels(pipe.scheduler, order.steps), conditions.shown)
-        done, latents = run.start(self._noise(source, order), conditions.free, kept)
+        done, *begun = run.start(self._noise(source, order), conditions.free, kept)
         watch = _Watch(plan, order.steps, 2 if self.profile.guidance > 1.0 else 1, progress)
         hooks: list[Hook] = [*run.hooks, *self._pulls(source, order, conditions.references),
                              *([kept] if kept is not None else [])]
@@ -129,7 +129,7 @@ class WanVACE:
                 num_frames=plan.frames if self.codec.temporal > 1 else plan.frames - 1,   # the pipeline adds one when t = 1
                 num_inference_steps=order.steps,
                 guidance_scale=self.profile.guidance,
-                latents=latents,
+                latents=begun.pop(),            # not held here while the run goes on: it is as long as the shot
                 output_type="latent",
                 callback_on_step_end=HookStack(pipe, hooks),
                 max_sequence_length=self.profile.text_length,
