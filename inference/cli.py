@@ -21,6 +21,7 @@ from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, reference_f
 from .errors import LucidError
 from .generation.asked import CHANGE, check_reference, edited, settled
 from .generation.target import named, parse_at, pick
+from .heap import give_back_freed_blocks
 from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
 from .shot.model import Shot, TakeRequest
@@ -174,6 +175,7 @@ def _run_take(arguments: argparse.Namespace) -> int:
 
 def _run(folder: Path, takes: list[Take]) -> int:
     """One after the other, with one loaded model. The first that fails or is stopped ends the row; the rest stay queued."""
+    give_back_freed_blocks()
     from .generation.run import run_takes
 
     stopped: list[int] = []
