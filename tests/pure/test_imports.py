@@ -27,6 +27,7 @@ MAY_IMPORT = {
               "inference.shot", "inference.conditioning", "inference.worker"),
     "inference.errors": (),
     "inference.home": (),
+    "inference.heap": (),
     "inference.shot": ("inference.errors",),
     "inference.conditioning": ("inference.shot", "inference.errors"),
     "inference.adapters": ("inference.conditioning", "inference.shot", "inference.errors"),
