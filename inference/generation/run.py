@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -38,7 +39,13 @@ class TakeRun:
         self.found = 0              # predictions that an earlier process made
 
     def run(self) -> State:
-        """Returns DONE or CANCELLED; any failure is written into the result and raised: INTERNAL where nobody foresaw it."""
+        """Returns DONE or CANCELLED; any failure is written into the result and raised: INTERNAL where nobody foresaw it. Raises
+        TAKE_NOT_QUEUED, and writes nothing, where another process has it or had it."""
+        with self.take.alone():
+            self.take.check_queued()
+            return self._run()
+
+    def _run(self) -> State:
         self._emit("started")
         try:
             facts = self._generate()
@@ -94,23 +101,10 @@ class TakeRun:
 
 def run_takes(shot_folder: Path, takes: Sequence[Take], listener: Listener, cancelled: Callable[[], bool]) -> list[State]:
     """One take after the other, with one loaded model; a cancelled one ends the row. Raises what a take raises."""
-    models = Models()
+    kept = functools.lru_cache(maxsize=1)(load)
     states = []
     for take in takes:
-        states.append(TakeRun(shot_folder, take, listener, cancelled, models).run())
+        states.append(TakeRun(shot_folder, take, listener, cancelled, kept).run())
         if states[-1] is State.CANCELLED:
             break
     return states
-
-
-class Models:
-    """The loaded model, kept for the next take that asks for the same weights."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._adapter: Adapter | None = None
-
-    def __call__(self, weights: str) -> Adapter:
-        if self._adapter is None or self._name != weights:
-            self._name, self._adapter = weights, load(weights)
-        return self._adapter

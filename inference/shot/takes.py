@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -16,11 +17,12 @@ from typing import Any
 
 from ..errors import LucidError
 from .model import TakeRequest
+from .processes import alive, locked
 from .requests import SCHEMA, request_from_json, request_to_json
 from .store import MANIFEST, disk_error, read_json, sha256_file, write_atomic, write_json
 
 REFERENCES = "references"
-_CANCEL = "cancel"
+_REQUEST, _CANCEL = "request.json", "cancel"
 _STARTED, _RESUMED = "started", "resumed"
 _HINT = "generate a new take"
 
@@ -109,7 +111,21 @@ class Take:
             raise self._invalid("events.jsonl")
         if starts[-1]["event"] == _RESUMED:
             return State.QUEUED
-        return State.RUNNING if _alive(starts[-1]["pid"]) else State.INTERRUPTED
+        return State.RUNNING if alive(starts[-1]["pid"]) else State.INTERRUPTED
+
+    def check_queued(self) -> None:
+        """Raises TAKE_NOT_QUEUED for one that has been started, unless it was resumed since, TAKE_INVALID."""
+        state = self.state()
+        if state is not State.QUEUED:
+            raise LucidError("TAKE_NOT_QUEUED", f"take {self.number} is {state.value}", _HINT)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process runs or resumes it meanwhile. Raises TAKE_NOT_QUEUED where one does already, DISK_WRITE."""
+        with locked(self.folder / _REQUEST) as mine:
+            if not mine:
+                raise LucidError("TAKE_NOT_QUEUED", f"another process is at take {self.number}", "wait for it, or cancel it")
+            yield
 
     @property
     def cancel_asked(self) -> bool:
@@ -141,11 +157,11 @@ class Take:
 
     def _asked(self) -> tuple[TakeRequest, str]:
         """The request, and the sha256 of the shot it was made for."""
-        data = read_json(self.folder / "request.json", "TAKE_INVALID", _HINT)
+        data = read_json(self.folder / _REQUEST, "TAKE_INVALID", _HINT)
         try:
             return request_from_json(data)
         except ValueError as error:
-            raise LucidError("TAKE_INVALID", f"{self.folder / 'request.json'} is not what a {SCHEMA} writes there: {error}",
+            raise LucidError("TAKE_INVALID", f"{self.folder / _REQUEST} is not what a {SCHEMA} writes there: {error}",
                              _HINT) from error
 
     def _invalid(self, name: str) -> LucidError:
@@ -167,7 +183,7 @@ def new_take(shot_folder: Path, request: TakeRequest, *, references: Mapping[str
     try:
         for data in (data for found in pictures.values() for data in found):
             write_atomic(folder / REFERENCES / _name_of(data), data)
-        write_json(folder / "request.json", request_to_json(replace(request, references=named), shot))
+        write_json(folder / _REQUEST, request_to_json(replace(request, references=named), shot))
     except LucidError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -176,12 +192,22 @@ def new_take(shot_folder: Path, request: TakeRequest, *, references: Mapping[str
 
 def resume(take: Take) -> None:
     """Queue a take again that was interrupted or cancelled: what it has finished stays. Raises TAKE_NOT_RESUMABLE,
-    TAKE_INVALID, DISK_WRITE."""
+    TAKE_NOT_QUEUED where another process resumes it too, TAKE_INVALID, DISK_WRITE."""
+    _check_resumable(take)
+    with take.alone():
+        _check_resumable(take)      # it may have been resumed, and more, since that was looked at
+        _queue_again(take)
+
+
+def _check_resumable(take: Take) -> None:
     state = take.state()
     if state not in (State.INTERRUPTED, State.CANCELLED):
         hints = {State.QUEUED: "run it: run-take SHOT N", State.RUNNING: "wait for it, or cancel it",
                  State.DONE: "edit it, or generate a new take", State.FAILED: _HINT}
         raise LucidError("TAKE_NOT_RESUMABLE", f"take {take.number} is {state.value}", hints[state])
+
+
+def _queue_again(take: Take) -> None:
     path = take.folder / "events.jsonl"
     try:
         whole, _, torn = path.read_bytes().rpartition(b"\n") if path.is_file() else (b"", b"", b"")
@@ -259,20 +285,3 @@ def _read_reference(path: Path) -> bytes:
 
 def _name_of(data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()[:16]}.png"
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # type: ignore[attr-defined]
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)  # type: ignore[attr-defined]
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

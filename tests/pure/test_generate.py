@@ -19,9 +19,9 @@ from lucid.inference.cli import main
 from lucid.inference.conditioning.transfer import to_linear, to_srgb
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import read_png
-from lucid.inference.shot.model import Frames, Size
+from lucid.inference.shot.model import Frames, Size, TakeRequest
 from lucid.inference.shot.store import seal
-from lucid.inference.shot.takes import State, get_take, list_takes
+from lucid.inference.shot.takes import State, get_take, list_takes, new_take
 from shots import make_shot
 
 WORKER = [sys.executable, str(Path(__file__).resolve().parents[2] / "inference")]
@@ -129,6 +129,19 @@ def _long_take(folder):
     finally:
         process.kill()
         process.wait()
+
+
+def test_of_two_processes_that_run_a_take_one_does(tmp_path):
+    folder = tmp_path / "raced.lucid"
+    make_shot(folder, frames=Frames(1, 5), size=Size(32, 32), figure=False)
+    new_take(folder, TakeRequest("a street", steps=1))
+    command = [*WORKER, "run-take", str(folder), "1"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=PATIENCE)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    assert [text.count("lucid: TAKE_NOT_QUEUED") for text in said] == [process.returncode // 2 for process in both]
+    take = get_take(folder, 1)
+    assert take.state() is State.DONE and [event["event"] for event in take.events()].count("started") == 1
 
 
 def test_bad_requests(shot, capsys, tmp_path):
