@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .conditioning.asked import PAINTED, check_request, like, strength_flag
+from .conditioning.asked import check_request, like, strength_flag
 from .conditioning.camera import check_perspective, pluecker, realestate10k
 from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, reference_files, run_verb, say, take_request
 from .errors import LucidError
@@ -28,7 +28,7 @@ from .shot.model import Shot, TakeRequest
 from .shot.requests import STARTS, check_layers
 from .shot.sealed import keep_layers
 from .shot.store import open_shot, write_atomic
-from .shot.takes import State, Take, get_take, list_takes, new_take, resume
+from .shot.takes import State, Take, get_take, new_take, resume
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     other, base, references, gone = _base(arguments.like, shot)
     references |= reference_files(arguments.reference)
     request = take_request(arguments, base, (layer.name for layer in shot.layers))
-    check_layers(references, (layer.name for layer in shot.layers if layer.kind in PAINTED))
+    check_layers(references, (layer.name for layer in shot.painted))
     for path in (path for paths in references.values() for path in paths):
         check_reference(path)
     requests = [replace(request, seed=request.seed + more) for more in range(arguments.best_of)]
@@ -138,7 +138,7 @@ def _base(like_text: str | None, shot: Shot) -> tuple[Take | None, TakeRequest, 
 
 def _edit(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.shot
-    shot = open_shot(folder)
+    shot = open_shot(folder, verify=arguments.at is not None)      # only a pixel is read here; the run verifies again
     parent = get_take(folder, arguments.take)
     target = named(shot, arguments.object) if arguments.at is None else pick(folder, shot, *arguments.at)
     request = edited(folder, parent, target, environment=shot.environment.name, prompt=arguments.prompt,
@@ -168,8 +168,7 @@ def _takes(arguments: argparse.Namespace) -> int:
 def _run_take(arguments: argparse.Namespace) -> int:
     open_shot(arguments.shot, verify=False)
     take = get_take(arguments.shot, arguments.take)
-    if take.state() is not State.QUEUED:
-        raise LucidError("TAKE_NOT_QUEUED", f"take {take.number} is {take.state().value}", "generate a new take")
+    take.check_queued()
     return _run(arguments.shot, [take])
 
 
@@ -206,15 +205,13 @@ def _tell(event: dict[str, Any]) -> None:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     shot = open_shot(arguments.shot)
-    takes = list_takes(arguments.shot)
+    rows = take_rows(arguments.shot, shot)
     if arguments.json:
-        data = shot_to_json(shot) | {"takes": [{"number": t.number, "state": t.state().value} for t in takes]}
+        data = shot_to_json(shot) | {"takes": [{name: row[name] for name in ("number", "state")} for row in rows]}
         say(json.dumps(data, indent=2, ensure_ascii=False))
         return 0
-    for line in _describe(shot):
+    for line in (*_describe(shot), *map(row_text, rows)):
         say(line)
-    for take in takes:
-        say(f"take {take.number}: {take.state().value}, \"{take.request().prompt}\", seed {take.request().seed}")
     return 0
 
 

@@ -89,8 +89,8 @@ def _length_and_size(frames: Frames, size: Size) -> Iterator[Finding]:
         yield Finding("info", "SIZE_LARGE", f"{size} is more than the embedded model learnt (384x224)",
                       "it works, slowly and softly; capture smaller to try things out, or generate with larger weights")
     if len(frames) > longest:
-        yield Finding("info", "SHOT_LONG", f"the shot has {len(frames)} frames, the embedded model takes up to {longest}",
-                      "capture fewer, or every second one, to generate with it")
+        yield Finding("info", "SHOT_LONG", f"the shot has {len(frames)} frames, the embedded model takes up to {longest} at once",
+                      "a longer shot is painted in windows that overlap, in as much more time as it has more frames")
 
 
 def _physics(scene: bpy.types.Scene, frames: Frames) -> Iterator[Finding]:

@@ -102,6 +102,27 @@ class Source(Protocol):
         ...
 
 
+class Clip:
+    """A :class:`Source` in memory: ``control`` and ``mask`` as in :class:`Painting`, and how it ``moves`` where that is known;
+    the seed makes its noise."""
+
+    def __init__(self, control: Video, mask: Mask, moves: Correspondence | None = None) -> None:
+        self.control, self.mask, self.moves = control, mask, moves
+        self.frames, self.height, self.width = mask.shape
+
+    def painting(self, start: int, stop: int) -> Painting:
+        return Painting(self.control[start:stop], self.mask[start:stop])
+
+    def noise(self, _frame: int, _channels: int, _cell: int) -> None:
+        return None
+
+    def owners(self, _frame: int, _cell: int) -> None:
+        return None
+
+    def correspondence(self, start: int, stop: int) -> Correspondence | None:
+        return None if self.moves is None else Correspondence(self.moves.before[start:stop], self.moves.after[start:stop])
+
+
 @dataclass(frozen=True, eq=False)
 class Begin:
     """Where an edit begins: clean ``latents`` (1, z, L, h, w), a parent's or an encoded picture's. The last ``change`` of the

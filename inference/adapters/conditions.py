@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..conditioning.strength import token_map
+from ..shot.images import to_uint8
 from .base import Painting, Source, Video
 from .codec import Codec
 from .hooks import latent_mask
@@ -117,4 +118,4 @@ class Conditions:
 
 def _picture(reference: Video) -> Image.Image:
     """(h, w, 3) sRGB in [0, 1] as the 8-bit image that the pipeline takes."""
-    return Image.fromarray((np.clip(reference, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+    return Image.fromarray(to_uint8(reference))

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..errors import LucidError
 from . import checkpoint
-from .base import Begin, Correspondence, Mask, Order, Painted, Painting, Profile, Source, StepDone, Video
+from .base import Begin, Clip, Correspondence, Mask, Order, Painted, Profile, Source, StepDone, Video
 from .codec import Codec
 from .conditions import Conditions
 from .consensus import consensus
@@ -83,7 +83,7 @@ class WanVACE:
     def generate(self, control: Video, mask: Mask, prompt: str, seed: int, steps: int, step_done: StepDone,
                  references: Sequence[Video] = (), correspondence: Correspondence | None = None) -> Video:
         """See :class:`~lucid.inference.adapters.base.Adapter`."""
-        clip = _Clip(control, mask, correspondence)
+        clip = Clip(control, mask, correspondence)
         with tempfile.TemporaryDirectory() as scratch:
             painted = self.paint(clip, Order(prompt, seed, steps, tuple(references)), Path(scratch), step_done)
             return np.concatenate([frames for _, frames in painted.frames()])
@@ -213,33 +213,11 @@ class _Run:
 class _Watch:
     """Counts predictions as they come and tells how many there are to be."""
 
-    edits: ClassVar[bool] = False
-
     def __init__(self, plan: WindowPlan, steps: int, calls: int, progress: StepDone) -> None:
         self.counts = [len(plan.starts(step)) * calls for step in range(steps)]
-        self.per_step, self.progress, self.calls = calls, progress, 0
+        self.progress, self.calls = progress, 0
 
     def __call__(self, place: Place, fresh: bool) -> None:
         self.calls += fresh
         done = sum(self.counts[:place.step]) + place.call * place.windows + place.window + 1
         self.progress(done, sum(self.counts))
-
-
-class _Clip:
-    """A short clip in memory."""
-
-    def __init__(self, control: Video, mask: Mask, moves: Correspondence | None) -> None:
-        self.control, self.mask, self.moves = control, mask, moves
-        self.frames, self.height, self.width = mask.shape
-
-    def painting(self, start: int, stop: int) -> Painting:
-        return Painting(self.control[start:stop], self.mask[start:stop])
-
-    def noise(self, _frame: int, _channels: int, _cell: int) -> None:
-        return None
-
-    def owners(self, _frame: int, _cell: int) -> None:
-        return None
-
-    def correspondence(self, start: int, stop: int) -> Correspondence | None:
-        return None if self.moves is None else Correspondence(self.moves.before[start:stop], self.moves.after[start:stop])

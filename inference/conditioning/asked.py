@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import LucidError
-from ..shot.model import Edit, Kind, Shot, TakeRequest
+from ..shot.model import Edit, Shot, TakeRequest
 from ..shot.requests import check_fields, check_layers
 from ..shot.sealed import LATENTS, sealed_layer
 from ..shot.takes import State, Take, check_prompts, get_take
 from .strength import check_names, from_json, known_names, parse, to_json
-
-PAINTED = (Kind.ENVIRONMENT, Kind.ACTOR)
 
 
 def check_request(request: TakeRequest, shot: Shot, folder: Path) -> None:
@@ -24,7 +22,7 @@ def check_request(request: TakeRequest, shot: Shot, folder: Path) -> None:
     """
     check_fields(request)
     check_prompts(request, (layer.name for layer in shot.layers))
-    painted = [layer.name for layer in shot.layers if layer.kind in PAINTED]
+    painted = [layer.name for layer in shot.painted]
     check_layers((*request.layer_seeds, *request.references), painted)
     check_names(request.strengths, shot.instances, shot.layers)
     for data in request.strengths.values():
@@ -49,7 +47,7 @@ def strength_flag(text: str) -> tuple[str, float | list[list[float]]]:
 def like(request: TakeRequest, shot: Shot) -> tuple[TakeRequest, list[str]]:
     """The same wishes for another shot: no edit, its references not named yet; and the names, wished about, that it does not
     have: they are left out."""
-    painted = {layer.name for layer in shot.layers if layer.kind in PAINTED}
+    painted = {layer.name for layer in shot.painted}
     known = set(known_names(shot.instances, shot.layers))
     gone = [name for name in (*request.layer_prompts, *request.layer_seeds, *request.references) if name not in painted]
     gone += [name for name in request.strengths if name not in known]
@@ -65,9 +63,9 @@ def _check_edit(edit: Edit, shot: Shot, painted: list[str]) -> None:
     layer = shot.layer(edit.layer)
     if edit.instances and not layer.is_environment:
         raise LucidError("EDIT_INVALID", f"'{edit.layer}' is changed as a whole", "only the environment has parts of its own")
-    taken = {number for actor in shot.actors for number in actor.ids}
+    known = shot.environment_ids
     for number in edit.instances:
-        if number in taken or number not in shot.instances:
+        if number not in known:
             raise LucidError("OBJECT_UNKNOWN", f"the environment has no object with the id {number}", "name the object")
     if edit.start == "beauty":
         layer.sequence("beauty")

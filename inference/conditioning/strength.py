@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LucidError
-from ..shot.model import Kind, Layer
+from ..shot.model import Layer
 
 _SHOWN_NAMES = 12
 _FRAME = re.compile(r"-?[0-9]{1,9}")
@@ -152,7 +152,7 @@ def check_names(strengths: Iterable[str], names: Mapping[int, str], layers: Sequ
 
 def known_names(names: Mapping[int, str], layers: Sequence[Layer]) -> tuple[str, ...]:
     """The layers that are painted (the environment and the actors), then the instances; each name once."""
-    painted = (layer.name for layer in layers if layer.kind in (Kind.ENVIRONMENT, Kind.ACTOR))
+    painted = (layer.name for layer in layers if layer.is_painted)
     return tuple(dict.fromkeys((*painted, *names.values())))
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from ..conditioning.asked import strength_flag
 from ..errors import LucidError
-from ..shot.images import read_png
+from ..shot.images import PNG_SIGNATURE, read_png
 from ..shot.model import Edit, TakeRequest
 from ..shot.takes import Take, get_take
 from .target import Target
 
 T = TypeVar("T")
 CHANGE = 0.6        # of the denoising that is done again, unless said, where an edit starts from a picture
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def settled(folder: Path, take: Take, layer: str, instances: tuple[int, ...] = ()) -> TakeRequest:
@@ -79,7 +78,7 @@ def check_reference(path: Path) -> None:
     hint = "save it as a PNG with 8 bits of RGB"
     try:
         with path.open("rb") as stream:
-            named = stream.read(len(_SIGNATURE)) == _SIGNATURE
+            named = stream.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
         pixels = read_png(path)
     except (OSError, LucidError) as error:
         raise LucidError("REFERENCE_INVALID", f"{path} cannot be read as a picture: {error}", hint) from error

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..conditioning.transfer import codes_to_linear, linear_to_codes
 from ..errors import LucidError
-from ..shot.images import read_exr
+from ..shot.images import read_planes
 from ..shot.model import LAYER_PASSES, Kind, Layer, Shot
 
 Array = NDArray[np.float32]
@@ -160,12 +160,8 @@ def _only(shot: Shot, kind: Kind) -> Layer | None:
 
 def _image(folder: Path, shot: Shot, layer: Layer, name: str, frame: int) -> Array:
     """(H, W, C) float32: a pass of a layer with the channels that its kind has."""
-    path = layer.sequence(name).path(frame)
-    channels = read_exr(folder / path)
-    for channel in LAYER_PASSES[layer.kind][name]:
-        if channel not in channels or channels[channel].shape != (shot.size.height, shot.size.width):
-            raise LucidError("EXR_INVALID", f"{path} has no {channel} channel of {shot.size}", "capture the shot again")
-    return np.stack([channels[channel] for channel in LAYER_PASSES[layer.kind][name]], axis=-1).astype(np.float32)
+    planes = read_planes(folder, layer.sequence(name).path(frame), shot.size, LAYER_PASSES[layer.kind][name])
+    return planes.astype(np.float32)
 
 
 def _check(layers: Sequence[tuple[Codes, Array]], shadow: Shadow | None, volume: Volume | None) -> None:

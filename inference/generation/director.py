@@ -20,7 +20,7 @@ from ..conditioning.fit import Fit, fit
 from ..conditioning.strength import from_json
 from ..conditioning.transfer import linear_to_codes
 from ..errors import LucidError
-from ..shot.images import read_exr, read_png, to_uint16, write_png
+from ..shot.images import read_planes, read_png, to_uint16, to_unit, write_png
 from ..shot.model import Layer, Shot, TakeRequest, frame_path
 from ..shot.sealed import KEPT, copy_layer, latents_path, layer_path, seal_layer, sealed_layer, verify
 from ..shot.store import disk_error
@@ -62,11 +62,10 @@ class Director:
         steps, notes = plan(self.folder, self.shot, self.request, keys, self.parent, kept=self.take.folder / KEPT)
         for text in notes:
             self.note(text)
-        wanted, each, done = [step for step in steps if step.action is Action.GENERATE], self._predictions(), 0
+        wanted = sum(step.action is Action.GENERATE for step in steps)
         for layer, step in zip(layers, steps, strict=True):
             if step.source is None:
-                self._paint(layer, step.key, done, len(wanted) * each)
-                done += each
+                self._paint(layer, step.key, wanted)
             else:
                 copy_layer(step.source.folder, self.take, layer.folder)
         self._compose(layers)
@@ -104,9 +103,11 @@ class Director:
             medians = []
             for start, stop in self._pieces():
                 matte = self.footage.matte(layer, start, stop) > 0.5
-                depth = self.footage.actor(layer, start, stop).surface.depth if bool(matte.any()) else None
-                if depth is not None and bool((matte & np.isfinite(depth)).any()):
-                    medians.append(float(np.median(depth[matte & np.isfinite(depth)])))
+                if not bool(matte.any()):
+                    continue
+                depth = self.footage.depth(layer, start, stop)[matte]
+                if bool(np.isfinite(depth).any()):
+                    medians.append(float(np.median(depth[np.isfinite(depth)])))
             if medians:
                 ranked.append((float(np.median(medians)), layer))
             else:
@@ -115,18 +116,13 @@ class Director:
 
     # ---- painting
 
-    def _predictions(self) -> int:
-        """The predictions of one layer: windows of all steps, twice under guidance."""
-        windows = self.adapter.windows(len(self.shot.frames))
-        calls = 2 if self.adapter.profile.guidance > 1.0 else 1
-        return calls * sum(len(windows.starts(step)) for step in range(self.steps))
-
-    def _paint(self, layer: Layer, key: str, before: int, total: int) -> None:
-        started, work = time.monotonic(), self.take.folder / "windows" / layer.folder
+    def _paint(self, layer: Layer, key: str, wanted: int) -> None:
+        """One layer of ``wanted``, which all take the same number of predictions."""
+        started, before, work = time.monotonic(), len(self.made), self.take.folder / "windows" / layer.folder
         _fresh(work / "scratch")
 
         def progress(done: int, of: int) -> None:
-            self.progress(before + done, total, f"{layer.name}, {done} of {of}")
+            self.progress(before * of + done, wanted * of, f"{layer.name}, {done} of {of}")
 
         source = LayerSource(self._paintable(layer), work / "scratch")
         try:
@@ -151,7 +147,7 @@ class Director:
         elif only:
             assert self.parent is not None
             context = self._context(self.parent)
-        noise = Noise(layer_seed(request.seed_of(layer.name), layer.name), request.noise == "surface", request.stickiness)
+        noise = Noise(self._seed(layer), request.noise == "surface", request.stickiness)
         strengths = {name: from_json(value) for name, value in request.strengths.items()}
         return Paintable(self.footage, layer, self.adapter.profile, noise, strengths, context, only)
 
@@ -160,16 +156,19 @@ class Director:
         pattern = take.layer_pattern(self.shot.environment.folder)
 
         def read(start: int, stop: int) -> Video:
-            numbers = [self.shot.frames.numbers[self.fit.shot_frame(index)] for index in range(start, stop)]
-            codes = np.stack([read_png(take.folder / frame_path(pattern, number))[..., :3] for number in numbers])
-            return self.fit.pad(codes.astype(np.float32) / np.float32(65535.0))
+            codes = np.stack([read_png(take.folder / frame_path(pattern, number))[..., :3]
+                              for number in self.footage.numbers(start, stop)])
+            return self.fit.pad(to_unit(codes))
 
         return read
 
     def _order(self, layer: Layer) -> Order:
         references = tuple(_on_white(read_png(path)) for path in self.take.reference_files().get(layer.name, []))
-        seed = layer_seed(self.request.seed_of(layer.name), layer.name)
-        return Order(self.request.prompt_of(layer.name), seed, self.steps, references, self._begin(layer), self.request.pull)
+        return Order(self.request.prompt_of(layer.name), self._seed(layer), self.steps, references, self._begin(layer),
+                     self.request.pull)
+
+    def _seed(self, layer: Layer) -> int:
+        return layer_seed(self.request.seed_of(layer.name), layer.name)
 
     def _begin(self, layer: Layer) -> Begin | None:
         edit = self.request.edit
@@ -192,13 +191,9 @@ class Director:
         sequence = layer.sequence("beauty")
 
         def read(start: int, stop: int) -> Video:
-            numbers = [self.shot.frames.numbers[self.fit.shot_frame(index)] for index in range(start, stop)]
-            shown = []
-            for number in numbers:
-                channels = read_exr(self.folder / sequence.path(number))
-                shown.append(np.stack([channels[name] for name in "RGB"], axis=-1))
-            codes = linear_to_codes(np.stack(shown).astype(np.float32))
-            return self.fit.pad(codes.astype(np.float32) / np.float32(65535.0))
+            shown = np.stack([read_planes(self.folder, sequence.path(number), self.shot.size, "RGB")
+                              for number in self.footage.numbers(start, stop)])
+            return self.fit.pad(to_unit(linear_to_codes(shown.astype(np.float32))))
 
         return read
 
@@ -233,7 +228,7 @@ class Director:
         for number in self.shot.frames.numbers:
             pictures = [read_png(self.take.folder / frame_path(self.take.layer_pattern(layer.folder), number))
                         for layer in layers]
-            covers = [picture[..., 3].astype(np.float32) / np.float32(65535.0) for picture in pictures]
+            covers = [to_unit(picture[..., 3]) for picture in pictures]
             stack = [covers[0], *alphas(np.stack(covers[1:]))] if covers[1:] else covers
             final = composite([(picture[..., :3], alpha) for picture, alpha in zip(pictures, stack, strict=True)],
                               read_shadow(self.folder, self.shot, number), read_volume(self.folder, self.shot, number), ambient)
@@ -268,7 +263,7 @@ class Director:
 
 def _on_white(picture: NDArray[np.uint8]) -> Video:
     """(h, w, 3 or 4) with straight alpha as (h, w, 3) in [0, 1]."""
-    shown = picture.astype(np.float32) / np.float32(255.0)
+    shown = to_unit(picture)
     return np.asarray(shown if shown.shape[2] == 3 else 1.0 - (1.0 - shown[..., :3]) * shown[..., 3:], np.float32)
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..conditioning.fit import Fit
 from ..conditioning.pose import draw_openpose, drawn
 from ..errors import LucidError
-from ..shot.images import read_exr, read_png
+from ..shot.images import read_planes, read_png, to_unit
 from ..shot.model import Layer, Sequence, Shot
 from .noise import View, named_ids, world_directions
 
@@ -81,6 +81,10 @@ class Footage:
             layer.name: _skeleton(folder, layer, layer.pose) for layer in shot.actors if layer.pose is not None}
         self._camera = _read_camera(folder) if self.points else None
 
+    def numbers(self, start: int, stop: int) -> list[int]:
+        """The scene's frames that stand for these; the shot's last one for those of the padding."""
+        return [self.shot.frames.numbers[self.fit.shot_frame(index)] for index in range(start, stop)]
+
     def environment(self, start: int, stop: int) -> Surface:
         """The clean plate."""
         return self._surface(self.shot.environment, start, stop)
@@ -95,10 +99,14 @@ class Footage:
     def matte(self, layer: Layer, start: int, stop: int) -> NDArray[np.float32]:
         """(F, H, W) visible coverage in [0, 1]."""
         sequence, size = layer.sequence("matte"), self.shot.size
-        coverage = np.stack([read_png(self.folder / sequence.path(frame)) for frame in self._numbers(start, stop)])
+        coverage = np.stack([read_png(self.folder / sequence.path(frame)) for frame in self.numbers(start, stop)])
         if coverage.shape[1:] != (size.height, size.width) or coverage.dtype != np.uint8:
             raise LucidError("SHOT_INVALID", f"the mattes of '{layer.name}' are not {size} of 8 bits", "capture the shot again")
-        return self.fit.pad(coverage.astype(np.float32) / np.float32(255.0))
+        return self.fit.pad(to_unit(coverage))
+
+    def depth(self, layer: Layer, start: int, stop: int) -> NDArray[np.float32]:
+        """(F, H, W) metres along z of the layer's own surface, +inf where it is not."""
+        return self._planes(layer.sequence("depth"), ("Z",), start, stop)[..., 0].astype(np.float32)
 
     def views(self, surface: Surface, start: int) -> list[View] | None:
         """What a surface shows from frame ``start`` on, as points that can be told apart; None in a shot that does not say."""
@@ -111,29 +119,19 @@ class Footage:
         return [View(names, rest, world_directions(K[index], poses[index], height, width))
                 for names, rest, index in zip(ids, surface.rest, indices, strict=True)]
 
-    def _numbers(self, start: int, stop: int) -> list[int]:
-        return [self.shot.frames.numbers[self.fit.shot_frame(index)] for index in range(start, stop)]
-
     def _surface(self, layer: Layer, start: int, stop: int) -> Surface:
         def read(name: str, *channels: str) -> NDArray[Any]:
             return self._planes(layer.sequence(name), channels, start, stop)
 
-        return Surface(read("depth", "Z")[..., 0].astype(np.float32),
+        return Surface(self.depth(layer, start, stop),
                        read("normal", "X", "Y").astype(np.float32) if self.normals else None,
                        read("id", "id")[..., 0] if self.points else None,
                        read("rest", "X", "Y", "Z").astype(np.float32) if self.points else None)
 
-    def _planes(self, sequence: Sequence, names: Iterable[str], start: int, stop: int) -> NDArray[Any]:
-        """The named channels of a pass, (F, H, W, C), padded."""
-        shape, frames = (self.shot.size.height, self.shot.size.width), []
-        for frame in self._numbers(start, stop):
-            channels = read_exr(self.folder / sequence.path(frame))
-            for name in names:
-                if name not in channels or channels[name].shape != shape:
-                    raise LucidError("EXR_INVALID", f"{sequence.path(frame)} has no {name} channel of {self.shot.size}",
-                                     "capture the shot again")
-            frames.append(np.stack([channels[name] for name in names], axis=-1))
-        return self.fit.pad(np.stack(frames))
+    def _planes(self, sequence: Sequence, channels: tuple[str, ...], start: int, stop: int) -> NDArray[Any]:
+        """These channels of a pass, (F, H, W, C), padded."""
+        return self.fit.pad(np.stack([read_planes(self.folder, sequence.path(frame), self.shot.size, channels)
+                                      for frame in self.numbers(start, stop)]))
 
 
 def _read_camera(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -76,7 +76,7 @@ def layer_key(shot: Shot, layer: Layer, request: TakeRequest, *, steps: int, wei
 def composite_key(shot: Shot, keys: Mapping[str, str], layer: Layer | None = None) -> str:
     """The key of what is not painted but put together of the pictures with ``keys``: the final, from the actors' mattes, the
     shadow and the volume too; or what the shadow or the volume ``layer`` does to them."""
-    parts = [layer] if layer is not None else [one for one in shot.layers if one.kind in (Kind.SHADOW, Kind.VOLUME)]
+    parts = [layer] if layer is not None else [one for one in shot.layers if not one.is_painted]
     sequences = [sequence for part in parts for sequence in part.sequences]
     if layer is None:
         sequences += [actor.sequence("matte") for actor in shot.actors if actor.name in keys]
@@ -106,7 +106,7 @@ def keys_of(shot: Shot, request: TakeRequest, painted: Iterable[Layer], parent: 
                                          versions=versions, behind=behind, parent=before)
     pictures = dict(keys)
     for layer in shot.layers:
-        if layer.kind in (Kind.SHADOW, Kind.VOLUME):        # shadows lie on the environment alone
+        if not layer.is_painted:        # shadows lie on the environment alone
             of = {environment.name: pictures[environment.name]} if layer.kind is Kind.SHADOW else pictures
             keys[layer.name] = composite_key(shot, of, layer)
     keys[FINAL] = composite_key(shot, pictures)
@@ -119,7 +119,7 @@ def plan(folder: Path, shot: Shot, request: TakeRequest, keys: Mapping[str, str]
 
     ``folder`` is the shot's, ``kept`` what a take keeps of another shot's. Raises LAYER_MISSING, LAYER_CHANGED.
     """
-    layers = {layer.name: layer for layer in shot.layers if layer.kind in (Kind.ENVIRONMENT, Kind.ACTOR)}
+    layers = {layer.name: layer for layer in shot.painted}
     steps: list[Step] = []
     notes: list[str] = []
     for name, key in keys.items():
@@ -149,10 +149,8 @@ def _parents(parent: Take, layer: Layer) -> SealedLayer:
 
 
 def _instances(shot: Shot, layers: Iterable[Layer]) -> dict[int, str]:
-    """The names of the instances of these layers: the environment's are all that no actor has."""
-    taken = {number for actor in shot.actors for number in actor.ids}
-    rest = {number for number in shot.instances if number not in taken}
-    mine = {number for layer in layers for number in (rest if layer.is_environment else layer.ids)}
+    """The names of the instances of these layers."""
+    mine = {number for layer in layers for number in (shot.environment_ids if layer.is_environment else layer.ids)}
     return {number: shot.instances[number] for number in sorted(mine) if number in shot.instances}
 
 

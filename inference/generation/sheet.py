@@ -13,7 +13,7 @@ from ..adapters.base import DEPTH, GEOMETRY, Profile
 from ..conditioning.compose import dilate
 from ..conditioning.fit import fit
 from ..errors import LucidError
-from ..shot.images import read_png, to_uint8, write_png
+from ..shot.images import read_png, to_uint8, to_unit, write_png
 from ..shot.model import Layer, Shot, frame_path
 from ..shot.store import open_shot
 from ..shot.takes import State, Take, get_take
@@ -79,8 +79,7 @@ def _control(footage: Footage, profile: Profile, index: int) -> NDArray[np.float
 
 def _shown(take: Take, pattern: str, frame: int) -> NDArray[np.float32]:
     """A frame of a take in [0, 1], of 16 bits or, in older takes, 8."""
-    codes = read_png(take.folder / frame_path(pattern, frame))
-    return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
+    return to_unit(read_png(take.folder / frame_path(pattern, frame)))
 
 
 def _layer(take: Take, layer: Layer, frame: int) -> NDArray[np.uint8]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from ..conditioning.strength import known_names, unknown_name
 from ..errors import LucidError
-from ..shot.images import read_exr
-from ..shot.model import ENVIRONMENT, Kind, Layer, Shot
+from ..shot.images import read_planes
+from ..shot.model import ENVIRONMENT, Layer, Shot
 
 BACKGROUND = 0
-_CHANNEL = "id"
 _AT = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*(-?[0-9]{1,9})\s*")
 
 
@@ -44,11 +43,7 @@ def pick(folder: Path, shot: Shot, x: int, y: int, frame: int) -> Target:
     if not (0 <= x < shot.size.width and 0 <= y < shot.size.height):
         raise LucidError("PIXEL_OUTSIDE", f"pixel ({x}, {y}) lies outside the picture of {shot.size}",
                          f"x runs from 0 to {shot.size.width - 1}, y from 0 at the top to {shot.size.height - 1}")
-    path = shot.sequence("id").path(frame)
-    ids = read_exr(folder / path).get(_CHANNEL)
-    if ids is None or ids.shape != (shot.size.height, shot.size.width):
-        raise LucidError("EXR_INVALID", f"{path} has no {_CHANNEL} channel of {shot.size}", "capture the shot again")
-    number = int(ids[y, x])
+    number = int(read_planes(folder, shot.sequence("id").path(frame), shot.size, ("id",))[y, x, 0])
     if number == BACKGROUND:
         raise LucidError("PIXEL_BACKGROUND", f"nothing is at pixel ({x}, {y}) of frame {frame}",
                          f'point at an object, or name the layer "{ENVIRONMENT}"')
@@ -83,8 +78,8 @@ def parse_at(text: str) -> tuple[int, int, int]:
 
 def _called(shot: Shot, name: str) -> Target:
     """What has exactly this name, a layer before an object."""
-    for layer in shot.layers:
-        if layer.name == name and layer.kind in (Kind.ENVIRONMENT, Kind.ACTOR):
+    for layer in shot.painted:
+        if layer.name == name:
             return _whole(layer)
     return _owner(shot, next(number for number, called in shot.instances.items() if called == name))
 
@@ -97,9 +92,8 @@ def _owner(shot: Shot, number: int) -> Target:
     label = shot.instances.get(number)
     if label is None:
         raise LucidError("SHOT_INVALID", f"{number} is the id of nothing in the shot", "capture the shot again")
-    taken = {other for actor in shot.actors for other in actor.ids}
-    same = tuple(sorted(other for other, called in shot.instances.items() if called == label and other not in taken))
-    return Target(shot.environment.name, same, label)
+    same = sorted(other for other in shot.environment_ids if shot.instances[other] == label)
+    return Target(shot.environment.name, tuple(same), label)
 
 
 def _whole(layer: Layer) -> Target:

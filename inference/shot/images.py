@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LucidError
+from .model import Size
 from .store import write_atomic
 
 Array = NDArray[Any]
@@ -26,7 +27,7 @@ _WORTH_IT = 0.6
 _DEFLATE = 1            # level 4 makes it 3 % smaller in a third more time
 # deflate makes at most this many bytes of one (zlib's technical details), so a header cannot ask for more memory
 _MOST_INFLATED = 1032
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 3: 2, 4: 6}
 _PNG_CHANNELS = {2: 3, 4: 2, 6: 4}
 _PNG_HEAD = struct.Struct(">IIBBBBB")       # width, height, depth, colour, compression, filter, interlace
@@ -82,6 +83,16 @@ def read_exr(path: Path) -> dict[str, Array]:
         raise LucidError("EXR_INVALID", f"{path} cannot be read: {error}", "capture the shot again") from error
 
 
+def read_planes(folder: Path, path: str, size: Size, names: Sequence[str]) -> Array:
+    """These channels of the EXR at ``path`` of the shot in ``folder``, in this order, as (H, W, C). Raises EXR_INVALID, also
+    where one is missing or not of the ``size``."""
+    channels = read_exr(folder / path)
+    for name in names:
+        if name not in channels or channels[name].shape != (size.height, size.width):
+            raise LucidError("EXR_INVALID", f"{path} has no {name} channel of {size}", "capture the shot again")
+    return np.stack([channels[name] for name in names], axis=-1)
+
+
 def write_png(path: Path, pixels: Array) -> None:
     """Write :func:`png_bytes` atomically."""
     write_atomic(path, png_bytes(pixels))
@@ -99,7 +110,7 @@ def png_bytes(pixels: Array) -> bytes:
     tags[0] = 0
     raw = np.concatenate([tags, filtered], axis=1).tobytes()
     head = struct.pack(">IIBBBBB", width, height, depth, _PNG_COLOUR[count], 0, 0, 0)
-    return (_PNG_SIGNATURE + _png_chunk(b"IHDR", head) + _png_chunk(b"IDAT", zlib.compress(raw, 6))
+    return (PNG_SIGNATURE + _png_chunk(b"IHDR", head) + _png_chunk(b"IDAT", zlib.compress(raw, 6))
             + _png_chunk(b"IEND", b""))
 
 
@@ -121,6 +132,11 @@ def to_uint8(values: Array) -> NDArray[np.uint8]:
 def to_uint16(values: Array) -> NDArray[np.uint16]:
     """[0, 1] to 0..65535, rounded half up; clipped, as :func:`to_uint8`."""
     return (np.clip(values, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
+
+
+def to_unit(codes: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.float32]:
+    """Codes of 8 or 16 bits, any shape, to [0, 1]: what :func:`to_uint8` and :func:`to_uint16` turn back into the same codes."""
+    return codes.astype(np.float32) / np.float32(np.iinfo(codes.dtype).max)
 
 
 def _bytes(rows: Array) -> NDArray[np.uint8]:
@@ -161,7 +177,7 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 def _is_deep_png(data: bytes) -> bool:
     """Whether the file says that it holds 16 bits of each of several channels."""
-    return data[:8] == _PNG_SIGNATURE and data[12:16] == b"IHDR" and data[24] == 16 and data[25] in _PNG_CHANNELS
+    return data[:8] == PNG_SIGNATURE and data[12:16] == b"IHDR" and data[24] == 16 and data[25] in _PNG_CHANNELS
 
 
 def _read_other_png(data: bytes) -> Array:
@@ -191,7 +207,7 @@ def _read_deep_png(data: bytes) -> NDArray[np.uint16]:
 def _png_idat(data: bytes) -> bytes:
     """The compressed pixels: all IDAT chunks up to IEND, each held against its checksum."""
     parts: list[bytes] = []
-    place = len(_PNG_SIGNATURE)
+    place = len(PNG_SIGNATURE)
     while True:
         size, kind = struct.unpack_from(">I4s", data, place)
         body = data[place + 8:place + 8 + size]

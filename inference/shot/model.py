@@ -160,6 +160,11 @@ class Layer:
     def is_environment(self) -> bool:
         return self.kind is Kind.ENVIRONMENT
 
+    @property
+    def is_painted(self) -> bool:
+        """Whether a model makes its picture; shadows and volumes are captured."""
+        return self.kind in (Kind.ENVIRONMENT, Kind.ACTOR)
+
     def has(self, name: str) -> bool:
         """Whether it was captured with the pass ``name``."""
         return any(sequence.name == name for sequence in self.sequences)
@@ -201,6 +206,15 @@ class Shot:
     @property
     def actors(self) -> tuple[Layer, ...]:
         return tuple(layer for layer in self.layers if layer.kind is Kind.ACTOR)
+
+    @property
+    def painted(self) -> tuple[Layer, ...]:
+        return tuple(layer for layer in self.layers if layer.is_painted)
+
+    @property
+    def environment_ids(self) -> frozenset[int]:
+        """The instances that no actor has."""
+        return frozenset(self.instances).difference(*(actor.ids for actor in self.actors))
 
     def sequence(self, name: str) -> Sequence:
         return _find(self.passes, name, "the shot")

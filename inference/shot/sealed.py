@@ -46,10 +46,6 @@ class Found:
     layer: SealedLayer
     take: int | None
 
-    @property
-    def folder(self) -> Path:
-        return self.layer.folder
-
 
 def layer_path(root: Path, name: str) -> Path:
     """The folder of the layer whose folder name is ``name``, below a take or its ``kept`` folder."""
@@ -83,12 +79,6 @@ def sealed_layer(take: Take, name: str) -> SealedLayer | None:
     """The layer with the folder name ``name``; None where it is not finished. Raises LAYER_CHANGED for a seal that no Lucid up
     to this one wrote."""
     return _read(layer_path(take.folder, name))
-
-
-def sealed_layers(take: Take) -> dict[str, SealedLayer]:
-    """All finished layers of a take by their folder names. Raises LAYER_CHANGED."""
-    found = {folder.name: _read(folder) for folder in _layer_folders(take.folder)}
-    return {name: layer for name, layer in found.items() if layer is not None}
 
 
 def verify(sealed: SealedLayer) -> None:

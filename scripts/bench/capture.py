@@ -20,10 +20,8 @@ Of closed forms at 160x90: sphere_depth and plane_depth (median relative errors)
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import math
-import os
 import resource
 import runpy
 import subprocess
@@ -47,11 +45,9 @@ def main() -> int:
     parser.add_argument("--peak", type=int, metavar="FRAMES", help="print the peak memory of one capture and no more")
     arguments = parser.parse_args()
     runpy.run_path(str(ROOT / "inference" / "__main__.py"))["load_package"](ROOT)
-    if importlib.util.find_spec("bpy") is None:
-        from lucid.scripts.setup.environments import BPY
+    from lucid.scripts.bench.report import go_on_with, json_line
 
-        python = str(BPY.ensure(tests=True))
-        os.execv(python, [python, *sys.argv])
+    go_on_with("bpy")
     import lucid
 
     lucid.register()
@@ -60,7 +56,7 @@ def main() -> int:
         found = peak(arguments.peak, Path(folder)) if arguments.peak else {
             **closed_forms(Path(folder)), **against_cycles(frames, arguments.cycles_frames, Path(folder)), **memory(frames)}
     lucid.unregister()
-    print(json.dumps({name: float(f"{value:.4g}") for name, value in found.items()}))  # noqa: T201
+    sys.stdout.write(json_line(found))
     return 0
 
 

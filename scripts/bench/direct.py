@@ -27,7 +27,7 @@ edits - through the command line, default steps: a take, the same again, two edi
 
 kills - the same take in another copy of the shot, killed (SIGKILL) at ten random moments (--quick: three), resumed after each:
 - resume_identical: 1 if the files under layers/, latents/ and final/ have the bytes of the unbroken take (resume_files of
-  them, files_differing); of layer.json the key and the hashes count, not the last process's calls and seconds;
+  them, files_differing);
 - windows_repeated: predictions that were kept on disk and made again; windows_made, kills: how many there were.
 
 speed - wall seconds, medians of turns (5, --quick 3) in this process, 9 frames of the environment's control, default steps:
@@ -50,9 +50,7 @@ kills, three turns, no memory.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import runpy
 import shutil
 import subprocess
@@ -134,13 +132,10 @@ class Bench:
 def main() -> int:
     arguments = _arguments()
     runpy.run_path(str(ROOT / "inference" / "__main__.py"))["load_package"](ROOT)
-    try:
-        import torch
-    except ImportError:
-        from lucid.scripts.setup.environments import worker_python
+    from lucid.scripts.bench.report import go_on_with, json_line, table
 
-        python = str(worker_python())
-        os.execv(python, [python, *sys.argv])
+    go_on_with("torch")
+    import torch
     from lucid.inference.home import lucid_home
 
     torch.set_num_threads(arguments.threads)
@@ -148,8 +143,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=lucid_home(), prefix="direct-") as work:
         figures = measure(Bench(arguments.quick, arguments.threads, Path(work)), arguments.only, arguments.sheet)
     if not arguments.json:
-        sys.stdout.write(table(figures))
-    sys.stdout.write(json.dumps({name: _plain(value) for name, value in figures.items()}) + "\n")
+        sys.stdout.write(table(figures, BARS))
+    sys.stdout.write(json_line(figures))
     return 1 if figures["parts_failed"] else 0
 
 
@@ -200,7 +195,7 @@ def _noise(bench: Bench, _rows: list[list[Any]]) -> dict[str, float]:
 
 def _edits(bench: Bench, rows: list[list[Any]]) -> dict[str, float]:
     import numpy as np
-    from lucid.inference.shot.images import read_png
+    from lucid.inference.shot.images import read_png, to_unit
     from lucid.inference.shot.takes import get_take
     from lucid.scripts.bench.direct_takes import final_frames
     from lucid.scripts.bench.direct_views import before, seams
@@ -208,7 +203,7 @@ def _edits(bench: Bench, rows: list[list[Any]]) -> dict[str, float]:
     figures, walk, folder = bench.directed, bench.pair[0], bench.copy("edits")
     numbers = walk.shot.frames.numbers
     plate = sorted((get_take(folder, 1).folder / "layers" / walk.shot.environment.folder).glob("frame.*.png"))
-    video = np.stack([read_png(path)[..., :3].astype(np.float32) / np.float32(65535.0) for path in plate])
+    video = np.stack([to_unit(read_png(path)[..., :3]) for path in plate])
     plan = bench.adapter.windows(walk.fit.count)
     moved = walk.fit.crop(before(walk))[:walk.fit.count]
     few = [0, len(numbers) // 2, len(numbers) - 1]
@@ -266,22 +261,6 @@ def save_sheet(rows: list[list[Any]], path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows])).save(path)
-
-
-def table(figures: dict[str, float]) -> str:
-    """The figures that have a bar, with what is asked."""
-    lines = []
-    for name, low, high in BARS:
-        value = figures[name]
-        asked = f"{low:g}" if low == high else f">= {low:g}" if high in (1, math.inf) else f"{low:g} to {high:g}"
-        met = "not measured" if math.isnan(value) else "yes" if low <= value <= high else "NO"
-        lines.append(f"{name:30s} {value:9.4g}  {asked:14s} {met}")
-    return "\n".join(lines) + "\n"
-
-
-def _plain(value: float) -> float | None:
-    """What JSON can say: four digits, null for what was not measured."""
-    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 if __name__ == "__main__":

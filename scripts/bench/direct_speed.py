@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lucid.inference.adapters.base import Order, Painting, Source, Video
+from lucid.inference.adapters.base import Clip, Order, Source, Video
 from lucid.inference.adapters.wan_vace import NEGATIVE_PROMPT, WanVACE
 from lucid.inference.generation.source import LayerSource, Noise
 from lucid.scripts.bench.direct_views import Captured
@@ -21,37 +21,17 @@ PROMPT = "a street of brick houses, bright daylight"
 SEED = 3
 
 
-class Clip:
-    """A source in memory: a control (F, H, W, 3) that is painted everywhere, white noise, nothing known of motion."""
-
-    def __init__(self, control: Video) -> None:
-        self.control = control
-        self.frames, self.height, self.width = control.shape[:3]
-
-    def painting(self, start: int, stop: int) -> Painting:
-        return Painting(self.control[start:stop], np.ones(self.control[start:stop].shape[:3], bool))
-
-    def noise(self, _frame: int, _channels: int, _cell: int) -> None:
-        return None
-
-    def owners(self, _frame: int, _cell: int) -> None:
-        return None
-
-    def correspondence(self, _start: int, _stop: int) -> None:
-        return None
-
-
 def speed(walk: Captured, adapter: WanVACE, repeats: int) -> dict[str, float]:
     """All figures; the two of a pair take turns and their medians are compared."""
     plain = WanVACE(adapter.pipeline, replace(adapter.profile, memory=0.0), adapter.weights)
     window = adapter.windows(walk.fit.count).window         # frames: the embedded model's latents are single frames
     whole = control(walk)
-    short = Clip(whole[:window])
+    short = clip(whole[:window])
     directed, alone = median_times([lambda: painted(plain, short), lambda: bare(adapter, short)], repeats)
     apart = float(np.abs(painted(plain, short) - bare(adapter, short)).max())
     seconds, other = median_times([lambda: painted(plain, surfaces(walk, window)),
                                    lambda: painted(adapter, surfaces(walk, window))], repeats)
-    one, many = median_times([lambda: painted(plain, short), lambda: painted(plain, Clip(whole))], max(repeats // 2, 2))
+    one, many = median_times([lambda: painted(plain, short), lambda: painted(plain, clip(whole))], max(repeats // 2, 2))
     stretch = window / (window - adapter.windows(len(whole)).overlap)
     return {"overhead": directed / alone, "overhead_difference": apart, "overhead_consensus": other / seconds,
             "seconds_bare": alone,
@@ -72,6 +52,11 @@ def median_times(runs: list[Callable[[], object]], repeats: int) -> list[float]:
 def control(walk: Captured) -> Video:
     """(F, H, W, 3) what the environment is painted from."""
     return walk.paintable(walk.shot.environment, Noise(SEED)).painting(0, walk.fit.frames).control
+
+
+def clip(control: Video) -> Clip:
+    """A source that is painted everywhere, of white noise; nothing is known of its motion."""
+    return Clip(control, np.ones(control.shape[:3], bool))
 
 
 def surfaces(walk: Captured, frames: int) -> Source:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from lucid.inference.shot.images import read_exr, read_png
-from lucid.inference.shot.sealed import SEAL
+from lucid.inference.shot.model import frame_path
 from lucid.inference.shot.store import open_shot, sha256_file
 from lucid.inference.shot.takes import Take, get_take
 from lucid.scripts.bench.direct_worker import read_log
@@ -112,9 +112,9 @@ def changes(shot: Path, before: Take, after: Take, thing: str | None) -> tuple[i
     actor = opened.layer(ACTOR)
     numbers = [number for number, name in opened.instances.items() if name == thing]
     for frame in opened.frames.numbers:
-        one, other = (read_png(take.folder / _path(take.final_pattern, frame)) for take in (before, after))
+        one, other = (read_png(take.folder / frame_path(take.final_pattern, frame)) for take in (before, after))
         if thing is None:
-            free = read_png(after.folder / _path(after.layer_pattern(actor.folder), frame))[..., 3] > 0
+            free = read_png(after.folder / frame_path(after.layer_pattern(actor.folder), frame))[..., 3] > 0
         else:
             free = np.isin(read_exr(shot / opened.environment.sequence("id").path(frame))["id"], numbers)
         differ = (one != other).any(-1)
@@ -145,14 +145,9 @@ def _layer_of(path: str) -> str:
 
 
 def hashes(take: Take) -> dict[str, str]:
-    """sha256 of every file of the layers, their latents and the final. Of a layer's seal its key and its list of files count,
-    and not how often the model was asked and how long that took in the last process."""
-    found = {}
-    for path in (path for part in _BYTES for path in sorted((take.folder / part).rglob("*")) if path.is_file()):
-        name = path.relative_to(take.folder).as_posix()
-        seal = json.loads(path.read_text(encoding="utf-8")) if path.name == SEAL else None
-        found[name] = sha256_file(path) if seal is None else json.dumps([seal["key"], seal["files"]], sort_keys=True)
-    return found
+    """sha256 of every file of the layers, their latents and the final, by its path in the take."""
+    return {path.relative_to(take.folder).as_posix(): sha256_file(path)
+            for part in _BYTES for path in sorted((take.folder / part).rglob("*")) if path.is_file()}
 
 
 def result(take: Take) -> dict[str, Any]:
@@ -161,10 +156,6 @@ def result(take: Take) -> dict[str, Any]:
     if found is None or found["state"] != "done":
         raise Failed(f"{take.folder} is not done")
     return found
-
-
-def _path(pattern: str, frame: int) -> str:
-    return pattern.replace("####", f"{frame:04d}")
 
 
 # ---- kills
@@ -240,4 +231,4 @@ def memory(run: Runner, long: Path, short: Path, steps: int = 2) -> dict[str, fl
 def final_frames(shot: Path, number: int, frames: list[int]) -> NDArray[np.uint8]:
     """(F, H, W, 3) of the final of a take."""
     take = get_take(shot, number)
-    return np.stack([(read_png(take.folder / _path(take.final_pattern, frame)) >> 8).astype(np.uint8) for frame in frames])
+    return np.stack([(read_png(take.folder / frame_path(take.final_pattern, frame)) >> 8).astype(np.uint8) for frame in frames])

@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import runpy
 import subprocess
 import sys
@@ -55,13 +54,11 @@ BARS = (("boundary_f", 0.75, 1), ("boundary_f_shuffled", 0, 0.375), ("epe_backgr
 def main() -> int:
     arguments = _arguments()
     runpy.run_path(str(ROOT / "inference" / "__main__.py"))["load_package"](ROOT)
-    try:
-        import torch
-    except ImportError:
-        from lucid.scripts.setup.environments import worker_python
+    from lucid.scripts.bench.report import go_on_with, json_line, table
 
-        python = str(worker_python())
-        os.execv(python, [python, *sys.argv])
+    go_on_with("torch")
+    import torch
+
     torch.set_num_threads(arguments.threads)
     if arguments.speed:
         sys.stdout.write(json.dumps(speed(arguments.weights)) + "\n")
@@ -72,8 +69,8 @@ def main() -> int:
     fresh = in_a_fresh_process(arguments)
     figures = fresh | measure(arguments, data, fresh["seconds_17_frames"] / fresh["speed_frames"])
     if not arguments.json:
-        sys.stdout.write(table(figures))
-    sys.stdout.write(json.dumps({name: _plain(value) for name, value in figures.items()}) + "\n")
+        sys.stdout.write(table(figures, BARS, ".3f"))
+    sys.stdout.write(json_line(figures))
     return 0
 
 
@@ -246,22 +243,6 @@ def save_sheet(rows: list[list[Video]], path: Path) -> None:
         lines.append(np.concatenate([*middle, *[np.zeros_like(middle[0])] * (width - len(row))], 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.rint(np.concatenate(lines).clip(0, 1) * 255).astype(np.uint8)).save(path)
-
-
-def table(figures: dict[str, float]) -> str:
-    """The figures that have a bar, with what was asked and what the true pictures give."""
-    lines = []
-    for name, low, high in BARS:
-        value, truth = figures[name], figures.get(f"{name}_truth")
-        asked = f">= {low:g}" if high in (1, math.inf) and low else f"{low:g} to {high:.4g}" if low else f"<= {high:.4g}"
-        met = "not measured" if math.isnan(value) else "yes" if low <= value <= high else "NO"
-        lines.append(f"{name:20s} {value:9.3f}  {asked:12s} {met:12s} " + (f"truth {truth:.3f}" if truth is not None else ""))
-    return "\n".join(lines) + "\n"
-
-
-def _plain(value: float) -> float | None:
-    """What JSON can say: four digits, null for what was not measured."""
-    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 if __name__ == "__main__":

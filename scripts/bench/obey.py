@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -42,14 +40,10 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=None)
     arguments = parser.parse_args()
     runpy.run_path(str(ROOT / "inference" / "__main__.py"))["load_package"](ROOT)
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        from lucid.scripts.setup.environments import worker_python
+    from lucid.scripts.bench.report import go_on_with, json_line
 
-        python = str(worker_python())
-        os.execv(python, [python, *sys.argv])
-    print(json.dumps(measure(arguments.shots, arguments.seeds, arguments.frames, arguments.steps)))  # noqa: T201
+    go_on_with("torch")
+    sys.stdout.write(json_line(measure(arguments.shots, arguments.seeds, arguments.frames, arguments.steps)))
     return 0
 
 
@@ -77,11 +71,11 @@ def measure(named: list[Path], seeds: int, frames: int, steps: int | None) -> di
             colour.extend(_moved(tries, actor.matte))
     swaps = [swap_holds(adapter, a, b, steps) for a, b in itertools.combinations(depths, 2)
              if a[0].depth.shape == b[0].depth.shape]
-    return {"boundary_layer": round(float(np.mean(layer)), 3), "boundary_layer_worst": round(float(np.min(layer)), 3),
-            "boundary_scene": round(float(np.mean(scene)), 3), "boundary_scene_worst": round(float(np.min(scene)), 3),
-            "colour_moved": round(float(np.mean(colour)), 3), "colour_tries": len(colour),
-            "depth_swap_right": round(float(np.mean(swaps)), 3) if swaps else -1.0, "depth_swap_tries": 2 * len(swaps),
-            "steps": steps, "frames": frames, **{name: round(float(np.mean(r)), 3) for name, r in by_shot.items()}}
+    return {"boundary_layer": float(np.mean(layer)), "boundary_layer_worst": float(np.min(layer)),
+            "boundary_scene": float(np.mean(scene)), "boundary_scene_worst": float(np.min(scene)),
+            "colour_moved": float(np.mean(colour)), "colour_tries": len(colour),
+            "depth_swap_right": float(np.mean(swaps)) if swaps else -1.0, "depth_swap_tries": 2 * len(swaps),
+            "steps": steps, "frames": frames, **{name: float(np.mean(ratios)) for name, ratios in by_shot.items()}}
 
 
 def edge_ratio(video: Any, matte: Any) -> float:

@@ -14,6 +14,7 @@ from lucid.inference.adapters.base import Profile
 from lucid.inference.conditioning.fit import fit
 from lucid.inference.shot.images import read_png, write_png
 from lucid.inference.shot.model import Frames, Size, frame_path
+from lucid.inference.shot.sealed import seal_layer
 from lucid.inference.truth.colour import delta_e, srgb_to_lab
 from lucid.scripts.bench import direct
 from lucid.scripts.bench.direct_shots import key
@@ -32,6 +33,7 @@ from lucid.scripts.bench.direct_takes import (
 from lucid.scripts.bench.direct_views import Captured, before, joins, jumps, noise, seams, shift, world_difference
 from lucid.scripts.bench.direct_worker import Log, after, read_log
 from lucid.scripts.bench.noise_measures import by_owner, moran_z, same_points, whiteness
+from lucid.scripts.bench.report import json_line, table
 from shots import ROAD, make_shot
 from takes import make_take
 
@@ -191,13 +193,15 @@ def test_files_of_other_layers_are_compared_by_their_bytes(takes):
     assert changed_files(one, two, "environment") == 2                      # both latents
 
 
-def test_a_seal_counts_for_its_key_and_files_alone(takes):
+def test_every_file_that_a_take_is_made_of_is_hashed(takes):
+    """Also a layer's seal; what its process wrote of itself is not."""
     _, _, one, two = takes
-    for take, seal in ((one, {"key": "k", "files": {"a": "b"}, "calls": 8, "seconds": 1.5}),
-                       (two, {"key": "k", "files": {"a": "b"}, "calls": 3, "seconds": 0.5})):
-        (take.folder / "layers" / "Ball" / "layer.json").write_text(json.dumps(seal))
-    assert hashes(one) == hashes(two)
-    (two.folder / "layers" / "Ball" / "layer.json").write_text(json.dumps({"key": "l", "files": {"a": "b"}}))
+    for take in (one, two):
+        seal_layer(take, "Ball", "a" * 64)
+        take.emit("note", text=str(take.number))
+    assert hashes(one) == hashes(two) and "layers/Ball/layer.json" in hashes(one)
+    assert {path.partition("/")[0] for path in hashes(one)} == {"layers", "final"}
+    seal_layer(two, "Ball", "b" * 64)
     assert [path for path in hashes(one) if hashes(one)[path] != hashes(two)[path]] == ["layers/Ball/layer.json"]
 
 
@@ -260,10 +264,10 @@ def test_runs_take_turns_and_the_first_round_is_not_counted():
 
 def test_the_table_says_what_is_met_what_is_not_and_what_was_not_measured():
     figures = dict.fromkeys((name for name, _, _ in direct.BARS), math.nan)
-    text = direct.table(figures | {"calls_edit": 1.0, "seam_ratio": 1.5}).splitlines()
+    text = table(figures | {"calls_edit": 1.0, "seam_ratio": 1.5}, direct.BARS).splitlines()
     said = {line.split()[0]: line.split()[-1] for line in text}
     assert said["calls_edit"] == "yes" and said["seam_ratio"] == "NO" and said["overhead"] == "measured"
-    assert direct._plain(math.nan) is None and direct._plain(1.23456) == 1.235
+    assert json.loads(json_line({"nothing": math.nan, "something": 1.23456})) == {"nothing": None, "something": 1.235}
 
 
 def test_parts_and_the_docstring_name_the_same_figures():

@@ -56,6 +56,16 @@ def test_hands_and_face_are_drawn_where_they_are_known(tmp_path: Path) -> None:
     assert video[0, y, x, 0] > 0.9 and not np.array_equal(video, bodies)
 
 
+def test_depth_alone_is_that_of_the_actor_in_the_padded_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "a.lucid"
+    shot = make_shot(folder, frames=Frames(3, 7, 2), size=Size(50, 40))
+    footage = Footage(folder, shot, fit(3, shot.size, frames=5, multiple=16), normals=True, points=True)
+    assert footage.numbers(1, 5) == [5, 7, 7, 7]
+    depth, actor = footage.depth(shot.layer("Ball"), 1, 5), footage.actor(shot.layer("Ball"), 1, 5)
+    assert depth.shape == (4, 48, 64) and depth.dtype == np.float32 and np.isfinite(depth).any() and np.isinf(depth).any()
+    np.testing.assert_array_equal(depth, actor.surface.depth)
+
+
 def test_hands_without_a_face_are_no_shot_of_lucids(tmp_path: Path) -> None:
     folder = tmp_path / "a.lucid"
     shot = make_shot(folder, frames=Frames(1, 2), size=SIZE)

@@ -15,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from lucid.inference.errors import LucidError
-from lucid.inference.shot.images import read_exr, read_png, to_uint8, to_uint16, write_exr, write_png
+from lucid.inference.shot.images import (
+    read_exr,
+    read_planes,
+    read_png,
+    to_uint8,
+    to_uint16,
+    to_unit,
+    write_exr,
+    write_png,
+)
+from lucid.inference.shot.model import Size
 from PIL import Image
 
 SAME_FOLDER = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -182,6 +192,21 @@ def test_a_broken_picture_of_sixteen_bits_is_one_clear_error(tmp_path: Path, dat
         read_png(tmp_path / "a.png")
 
 
+def test_planes_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
+    x, ids = pattern("smooth", 3, 5), np.arange(15, dtype=np.uint32).reshape(3, 5) + np.uint32(1 << 30)
+    write_exr(tmp_path / "a.exr", {"X": x, "Y": -x, "Z": x})
+    write_exr(tmp_path / "id.exr", {"id": ids})
+    planes = read_planes(tmp_path, "a.exr", Size(5, 3), ("Y", "X"))
+    assert planes.dtype == np.float32 and np.array_equal(planes, np.stack([-x, x], -1))
+    assert np.array_equal(read_planes(tmp_path, "id.exr", Size(5, 3), ("id",))[..., 0], ids)
+    for size, names, told in ((Size(5, 3), ("X", "W"), "a.exr has no W channel of 5x3"),
+                              (Size(3, 5), ("X",), "a.exr has no X channel of 3x5")):
+        with pytest.raises(LucidError, match=f"EXR_INVALID: {told}"):
+            read_planes(tmp_path, "a.exr", size, names)
+    with pytest.raises(LucidError, match="EXR_INVALID"):
+        read_planes(tmp_path, "none.exr", Size(5, 3), ("X",))
+
+
 @given(st.integers(0, 255))
 def test_every_byte_survives_the_unit_range(value: int) -> None:
     assert to_uint8(np.float32(value) / np.float32(255.0)) == value
@@ -194,4 +219,9 @@ def test_unit_range_is_clipped_and_rounded_half_up() -> None:
 def test_every_16_bit_code_survives_the_unit_range() -> None:
     codes = np.arange(65536, dtype=np.uint16)
     assert np.array_equal(to_uint16(codes.astype(np.float32) / np.float32(65535.0)), codes)
+    assert np.array_equal(to_uint16(to_unit(codes)), codes)
+    assert np.array_equal(to_uint8(to_unit(codes[:256].astype(np.uint8))), codes[:256])
+    for kind in (np.uint8, np.uint16):
+        ends = to_unit(np.array([[0, np.iinfo(kind).max]], kind))
+        assert ends.dtype == np.float32 and ends.tolist() == [[0.0, 1.0]]
     assert to_uint16(np.float64([-0.1, 0.49 / 65535, 0.51 / 65535, 1.0, 1.7])).tolist() == [0, 0, 1, 65535, 65535]

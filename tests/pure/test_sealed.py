@@ -121,7 +121,7 @@ def test_the_newest_whole_layer_is_found_and_damaged_ones_are_told(tmp_path: Pat
     _second, sealed = make(tmp_path)
     make(tmp_path, OTHER)
     found, notes = find_layer(tmp_path, KEY, "Ball")
-    assert found is not None and (found.take, found.folder, notes) == (2, sealed.folder, [])
+    assert found is not None and (found.take, found.layer.folder, notes) == (2, sealed.folder, [])
     sealed.path("frame.0001.png").write_bytes(b"other")
     found, notes = find_layer(tmp_path, KEY, "Ball")
     assert found is not None and found.take == 1 and len(notes) == 1 and "take 2" in notes[0]
@@ -140,5 +140,5 @@ def test_layers_of_another_shot_are_kept_apart(tmp_path: Path) -> None:
     assert find_layer(tmp_path / "mine", KEY, "Ball") == (None, [])
     found, _ = find_layer(tmp_path / "mine", KEY, "Ball", kept=take.folder / KEPT)
     assert found is not None and found.take is None
-    copy = copy_layer(found.folder, take, "Ball")
+    copy = copy_layer(found.layer.folder, take, "Ball")
     assert copy.path(LATENTS) == take.folder / "latents" / "Ball.safetensors" and copy.path(LATENTS).is_file()

@@ -46,6 +46,12 @@ def failure(code: str, *words: str) -> pytest.RaisesExc[LucidError]:
     return pytest.RaisesExc(LucidError, check=told)
 
 
+def test_what_is_painted_and_what_no_actor_has() -> None:
+    shot = small_shot()
+    assert [layer.name for layer in shot.painted] == ["environment", "Ball", "Crowd"] and not shot.layer(SHADOW).is_painted
+    assert shot.environment_ids == set(INSTANCES) - {1, 2, 3} and shot.environment_ids
+
+
 # ---- at a pixel
 
 @pytest.mark.parametrize("x, y, target", [

@@ -20,6 +20,7 @@ from lucid.scripts.bench.model_measures import (
     scene,
 )
 from lucid.scripts.bench.model_measures import shuffled as shuffle
+from lucid.scripts.bench.report import table
 from lucid.scripts.training.dataset import Clip
 from lucid.scripts.training.palette import MOODS
 
@@ -163,7 +164,7 @@ def test_the_mask_is_the_grown_matte_and_the_rest_is_kept():
 
 def test_the_table_says_what_is_met_and_what_was_not_measured():
     figures = {name: math.nan for name, _, _ in bench.BARS} | {"boundary_f": 0.8, "flicker": 3.0, "flicker_truth": 0.1}
-    lines = {line.split()[0]: line for line in bench.table(figures).splitlines()}
+    lines = {line.split()[0]: line for line in table(figures, bench.BARS, ".3f").splitlines()}
     assert "yes" in lines["boundary_f"] and "NO" in lines["flicker"] and "truth 0.100" in lines["flicker"]
     assert "not measured" in lines["epe_actor"]
 
