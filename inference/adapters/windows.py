@@ -48,6 +48,14 @@ class WindowPlan:
             return tuple((2 * index * slack + gaps) // (2 * gaps) for index in range(gaps + 1))
         return (0, *range(offset, slack, stride), slack)
 
+    def joins(self) -> tuple[int, ...]:
+        """The frames, ascending from 1, that are not in the same windows as the frame before, in the first step's windows."""
+        if self.length < 2:
+            return ()
+        factor = (self.frames - 1) // (self.length - 1)
+        ends = {end for start in self.starts(0) for end in (start, start + self.window) if 0 < end < self.length}
+        return tuple(factor * (end - 1) + 1 for end in sorted(ends))
+
     def weights(self, step: int) -> NDArray[np.float32]:
         """(windows, window): what each window's prediction counts for. They rise from both ends over the overlap
         (trapezoids; triangles where windows overlap by half or more) and add up to 1 in every latent frame."""

@@ -81,6 +81,7 @@ class Director:
         return {"layers": {layer.name: self.take.layer_pattern(layer.folder) for layer in layers},
                 "final": self.take.final_pattern,
                 "frames": {"start": frames.start, "end": frames.end, "step": frames.step}, "graph": graph,
+                "joins": [join for join in self.adapter.windows(len(frames)).joins() if join < len(frames)],
                 "steps": self.steps, "profile": asdict(self.adapter.profile), "weights": self.adapter.weights,
                 "versions": self.versions}
 

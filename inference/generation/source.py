@@ -16,7 +16,8 @@ from ..conditioning.compose import dilate
 from ..conditioning.strength import Strength, strength_map
 from ..errors import LucidError
 from ..shot.model import Layer
-from .correspondence import Samples, positions, samples
+from ..surfaces import Samples
+from .correspondence import positions, shown
 from .footage import Footage, Surface
 from .layers import actor_painting, environment_painting
 from .noise import View, anchored_noise
@@ -131,11 +132,11 @@ class LayerSource:
         for frame in range(self.frames):
             view = self._views(frame)
             assert view is not None
-            shown = samples(view)
-            before.write(frame, nowhere[None] if last is None else self._positions(shown, last))
+            points = shown(view)
+            before.write(frame, nowhere[None] if last is None else self._positions(points, last))
             if last is not None:
-                after.write(frame - 1, self._positions(last, shown))
-            last = shown
+                after.write(frame - 1, self._positions(last, points))
+            last = points
         after.write(self.frames - 1, nowhere[None])
         return before, after
 

@@ -209,7 +209,7 @@ def _edits(bench: Bench, rows: list[list[Any]]) -> dict[str, float]:
     few = [0, len(numbers) // 2, len(numbers) - 1]
     rows.append(list(np.rint(video[few] * 255).astype(np.uint8)))
     rows += [list(final_frames(folder, number, [numbers[index] for index in few])) for number in (1, 3, 4, 5)]
-    return figures | seams(video, moved, plan.starts(0), plan.window)
+    return figures | seams(video, moved, plan.joins())
 
 
 def _kills(bench: Bench, _rows: list[list[Any]]) -> dict[str, float]:

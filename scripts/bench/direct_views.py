@@ -15,7 +15,7 @@ import numpy as np
 from lucid.inference.adapters.base import Adapter, Order, Profile, Video
 from lucid.inference.conditioning.fit import Fit, fit
 from lucid.inference.errors import LucidError
-from lucid.inference.generation.correspondence import positions, samples
+from lucid.inference.generation.correspondence import positions, shown
 from lucid.inference.generation.director import layer_seed
 from lucid.inference.generation.footage import Footage
 from lucid.inference.generation.noise import View, named_ids
@@ -104,17 +104,18 @@ def _fields(captured: Captured, layer: Layer) -> NDArray[np.float32]:
 def _agreement(one: View, other: View, noise_one: Video, noise_other: Video) -> dict[int, float]:
     """By instance, how the noise of two pictures correlates where they show the same points."""
     height, width = one.ids.shape
-    here, there = same_points(positions(samples(one), samples(other), height, width), CELL)
+    here, there = same_points(positions(shown(one), shown(other), height, width), CELL)
     owner = one.ids[CELL // 2::CELL, CELL // 2::CELL][here]
     return by_owner(noise_one, noise_other, here, there, owner)
 
 
 # ---- joins
 
-def seams(video: Video, before: Video, starts: Sequence[int], window: int) -> dict[str, float]:
-    """Mean jump at the joins of windows over the median jump elsewhere. A join is between two frames that are not in the same
-    windows; starts and ``window`` in frames, see :func:`jumps` for the rest."""
-    found, at = jumps(video, before), joins(starts, window, len(video))
+def seams(video: Video, before: Video, joins: Sequence[int]) -> dict[str, float]:
+    """Mean jump into the frames ``joins``, which are not in the same windows as the frame before, over the median jump
+    elsewhere; see :func:`jumps` for the rest."""
+    found = jumps(video, before)
+    at = np.isin(np.arange(1, len(video)), joins)
     return {"seam_ratio": float(found[at].mean() / np.median(found[~at])), "seam_jump": float(found[at].mean()),
             "inside_jump": float(np.median(found[~at])), "seams": int(at.sum())}
 
@@ -129,12 +130,6 @@ def jumps(video: Video, before: Video) -> NDArray[np.float64]:
         past = cv2.remap(video[frame - 1], place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         found.append(float(np.abs(video[frame] - past)[seen].mean()))
     return np.array(found)
-
-
-def joins(starts: Sequence[int], window: int, frames: int) -> NDArray[np.bool_]:
-    """(frames - 1,) whether frame i + 1 is in other windows than frame i."""
-    covers = np.array([[start <= frame < start + window for start in starts] for frame in range(frames)])
-    return np.asarray((covers[1:] != covers[:-1]).any(axis=1))
 
 
 def before(captured: Captured) -> Video:

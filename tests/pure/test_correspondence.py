@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lucid.inference.generation.correspondence import correspondence, match, samples
+from lucid.inference.generation.correspondence import correspondence, shown
 from lucid.inference.generation.noise import View, world_directions
+from lucid.inference.surfaces import match
 
 HEIGHT, WIDTH, FOCAL = 40, 60, 55.0
 K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
@@ -39,7 +40,7 @@ def ball(turn: float) -> View:
 
 
 def found(first: View, second: View) -> tuple[np.ndarray, np.ndarray]:
-    at, seen = match(samples(first), samples(second), WIDTH)
+    at, seen = match(shown(first), shown(second), WIDTH)
     return at.reshape(HEIGHT, WIDTH, 2), seen.reshape(HEIGHT, WIDTH)
 
 

@@ -30,7 +30,7 @@ from lucid.scripts.bench.direct_takes import (
     made,
     repeated,
 )
-from lucid.scripts.bench.direct_views import Captured, before, joins, jumps, noise, seams, shift, world_difference
+from lucid.scripts.bench.direct_views import Captured, before, jumps, noise, seams, shift, world_difference
 from lucid.scripts.bench.direct_worker import Log, after, read_log
 from lucid.scripts.bench.noise_measures import by_owner, moran_z, same_points, whiteness
 from lucid.scripts.bench.report import json_line, table
@@ -98,11 +98,6 @@ def test_the_noise_of_one_shot_beside_itself_agrees_wholly(captured):
 
 # ---- joins and places
 
-def test_joins_are_where_windows_begin_and_end():
-    assert np.flatnonzero(joins((0, 5, 10), 9, 19)).tolist() == [4, 8, 9, 13]
-    assert not joins((0,), 9, 9).any()
-
-
 def test_a_picture_that_moves_exactly_does_not_jump_and_a_brighter_window_does():
     rng = np.random.default_rng(2)
     wide = rng.random((12, 40, 3)).astype(np.float32)
@@ -113,7 +108,7 @@ def test_a_picture_that_moves_exactly_does_not_jump_and_a_brighter_window_does()
     np.testing.assert_allclose(jumps(video, moved), 0.0, atol=1e-6)
     video += 0.01 * np.arange(10, dtype=np.float32)[:, None, None, None]
     video[5:] += 0.05
-    found = seams(video, moved, (0, 5), 5)
+    found = seams(video, moved, (5,))
     assert found["seams"] == 1 and found["seam_jump"] == pytest.approx(0.06, abs=1e-5)
     assert found["seam_ratio"] == pytest.approx(6.0, rel=1e-3)
 

@@ -46,6 +46,14 @@ def test_windows_are_as_few_as_the_overlap_allows_and_spread_evenly():
     assert max(b - a for a, b in pairwise(starts)) - min(b - a for a, b in pairwise(starts)) <= 1
 
 
+def test_joins_are_where_windows_begin_and_end():
+    """Of independent frames, and of four frames in a latent one: latent frame k begins with frame 4k - 3."""
+    assert WindowPlan(19, 19, 9, 4).starts(0) == (0, 5, 10)
+    assert WindowPlan(19, 19, 9, 4).joins() == (5, 9, 10, 14)
+    assert LONG.starts(0) == (0, 2, 4) and LONG.joins() == (5, 9, 13, 17)
+    assert SHORT.joins() == () and WindowPlan(1, 1, 1, 0).joins() == ()
+
+
 def test_weights_ramp_over_the_overlap_and_are_whole_elsewhere():
     first, last = WindowPlan(0, 14, 8, 2).weights(0)
     assert first == pytest.approx([1, 1, 1, 1, 1, 1, 2 / 3, 1 / 3]) and last == pytest.approx(first[::-1])
