@@ -9,14 +9,16 @@ from typing import Any
 from ..errors import LucidError
 from .model import Edit, Shot
 from .takes import Take, list_takes
+from .verdict_file import verdict_of
+from .verdicts import Outcome, Total, brief
 
 DAMAGED = "damaged"
 
 
 def take_rows(folder: Path, shot: Shot) -> list[dict[str, Any]]:
     """One row for each take of the shot in ``folder``, by number: number, state, parent, edit (layer, objects, start, change),
-    seed and prompt (of an edit: those of its layer), seconds, error. A take whose files are not Lucid's is "damaged" and its
-    error says why."""
+    seed and prompt (of an edit: those of its layer), seconds, verdict (outcome, failed, score; None while it is not measured),
+    error. A take whose files are not Lucid's is "damaged" and its error says why; a verdict that is not is "damaged" too."""
     return [_row(take, shot) for take in list_takes(folder)]
 
 
@@ -34,11 +36,13 @@ def row_text(row: dict[str, Any]) -> str:
     if row["seconds"] is not None:
         words.append(f"{row['seconds']:.1f} s")
     words.append(f'"{row["prompt"]}"')
+    if row["verdict"] is not None:
+        words.append(f"verdict: {_brief(row['verdict'])}")
     return ", ".join(words) + (f"; {row['error']}" if row["error"] else "")
 
 
 def _row(take: Take, shot: Shot) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(("number", "state", "parent", "edit", "seed", "seconds", "prompt", "error"))
+    row: dict[str, Any] = dict.fromkeys(("number", "state", "parent", "edit", "seed", "seconds", "prompt", "verdict", "error"))
     row["number"] = take.number
     try:
         request, result, state = take.request(), take.result() or {}, take.state()
@@ -51,7 +55,25 @@ def _row(take: Take, shot: Shot) -> dict[str, Any]:
     return row | {"state": state.value, "parent": request.parent, "edit": None if edit is None else _edit(edit, shot),
                   "seed": request.seed if edit is None else request.seed_of(edit.layer),
                   "prompt": request.prompt if edit is None else request.prompt_of(edit.layer),
-                  "seconds": seconds if isinstance(seconds, (int, float)) else None, "error": str(error) if error else None}
+                  "seconds": seconds if isinstance(seconds, (int, float)) else None, "verdict": _verdict(take),
+                  "error": str(error) if error else None}
+
+
+def _verdict(take: Take) -> dict[str, Any] | None:
+    try:
+        verdict = verdict_of(take.folder)
+    except LucidError:
+        return {"outcome": DAMAGED, "failed": [], "score": None}
+    if verdict is None:
+        return None
+    total = verdict.total
+    return {"outcome": total.outcome.value, "failed": list(total.failed), "score": total.score}
+
+
+def _brief(verdict: dict[str, Any]) -> str:
+    if verdict["outcome"] == DAMAGED:
+        return DAMAGED
+    return brief(Total(Outcome(verdict["outcome"]), tuple(verdict["failed"]), verdict["score"]))
 
 
 def _edit(edit: Edit, shot: Shot) -> dict[str, Any]:
