@@ -35,9 +35,10 @@ def register_interface() -> None:
 
 
 def unregister_interface() -> None:
-    from . import engine_panel, handlers, panels, pose_panel, preflight_panel, session
+    from . import engine_panel, handlers, measuring, panels, pose_panel, preflight_panel, session
 
     session.stop_polling()
+    measuring.stop_polling()
     handlers.unregister()
     preflight_panel.unregister()
     pose_panel.unregister()

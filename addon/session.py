@@ -85,7 +85,7 @@ class Job:
         if self._cancelled_at is not None:
             self.take.finish(State.CANCELLED, error=None)
             return JobStatus(State.CANCELLED)
-        said = worker.last_line(self.take).removeprefix("lucid: ")
+        said = worker.last_line(self.take.folder / worker.LOG).removeprefix("lucid: ")
         error = LucidError("WORKER_DIED", f"the worker ended with status {self._process.returncode}"
                            + (f": {said}" if said else ""), f"see {self.take.folder / worker.LOG}, then generate again")
         if self.take.events():

@@ -20,6 +20,8 @@ from bpy.props import (
 from ..inference.errors import LucidError
 from ..inference.shot.model import Frames, Size
 from ..inference.shot.takes import State, Take, list_takes
+from ..inference.shot.verdict_file import heat_maps, verdict_of
+from ..inference.shot.verdicts import brief
 from .capture import GBUFFER_PASSES
 from .capture.preflight import Finding
 from .capture.show import PASS_TEXTS, SHOWN
@@ -114,6 +116,8 @@ class LucidTakeRow(bpy.types.PropertyGroup):
     number: IntProperty(name="Number")
     state: EnumProperty(name="State", items=[(state.name, state.value.capitalize(), "") for state in State])
     text: StringProperty(name="Text")
+    verdict: StringProperty(name="Verdict", description="Whether it obeys the scene, how much fails, and the score")
+    heat: BoolProperty(name="Heat Maps", description="Whether the take was measured with heat maps")
 
 
 class LucidFindingRow(bpy.types.PropertyGroup):
@@ -135,6 +139,8 @@ class LucidRuntime(bpy.types.PropertyGroup):
     text: StringProperty(name="Text")
     seconds_left: FloatProperty(name="Seconds Left", default=-1.0)
     error: StringProperty(name="Error")
+    measuring: BoolProperty(name="Measuring")
+    measured: FloatProperty(name="Measured", min=0.0, max=1.0, subtype="FACTOR", description="Part of the take's frames")
     takes: CollectionProperty(type=LucidTakeRow, name="Takes")
     take_index: IntProperty(name="Active Take", default=0)
     takes_of: StringProperty(name="Takes Of")
@@ -158,19 +164,22 @@ class LucidRuntime(bpy.types.PropertyGroup):
             return None
         return next((row for row in self.takes if row.number == take.number), None)
 
-    def read_takes(self, shot: str) -> None:
-        """Mirror the takes below the shot folder ``shot`` (absolute or ``//`` path); the newest becomes active."""
+    def read_takes(self, shot: str, *, choose: int | None = None) -> None:
+        """Mirror the takes below the shot folder ``shot`` (absolute or ``//`` path); the newest becomes active, or the one with
+        the number ``choose``."""
         self.takes.clear()
         self.takes_of = shot
         for take in list_takes(Path(bpy.path.abspath(shot))) if shot else []:
             row = self.takes.add()
-            row.number = take.number
+            row.number, row.heat = take.number, bool(heat_maps(take.folder))
             try:
-                request = take.request()
+                request, verdict = take.request(), verdict_of(take.folder)
                 row.state, row.text = take.state().name, f"seed {request.seed}, {request.prompt}"
+                row.verdict = "" if verdict is None else brief(verdict.total)
             except LucidError as error:
                 row.state, row.text = State.FAILED.name, error.text
-        self.take_index = max(0, len(self.takes) - 1)
+        places = [place for place, row in enumerate(self.takes) if row.number == choose]
+        self.take_index = places[0] if places else max(0, len(self.takes) - 1)
 
 
 CLASSES = (LucidActor, LucidShotSettings, LucidTakeRow, LucidFindingRow, LucidRuntime)

@@ -7,7 +7,8 @@ default, changes sequencer output by up to half of the range; Standard returns e
 strips are blended in (scene-linear, as the worker composites), no dither, the resolution and the frame rate.
 Workspaces show the timeline through ``workspace.sequencer_scene``.
 
-The final is seen; the layers are muted, and composited by alpha-over they give the final again.
+The final is seen; the layers are muted, and composited by alpha-over they give the final again. Heat maps of the
+take's verdict, where they are wanted, lie above everything, muted too: unmute one to see it over the final.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..inference.errors import LucidError
 from ..inference.shot.model import Frames, Rate, Shot, frame_path
 from ..inference.shot.store import open_shot, sha256_file
 from ..inference.shot.takes import State, Take, get_take
+from ..inference.shot.verdict_file import HEAT, heat_maps
 
 VIEW_TRANSFORM = "Standard"
 COMPOSITE_SPACE = "Linear Rec.709"      # where strips are blended: as the worker composites its layers
@@ -30,26 +32,30 @@ _CHANNELS = 128             # Blender's limit
 _TAKE_FOLDER = re.compile(r"\.lucid/takes/\d+/")
 _COLOURS = {"final": "COLOR_04", "environment": "COLOR_05"}
 _ACTOR_COLOUR = "COLOR_06"
+_HEAT_COLOUR = "COLOR_01"
 
 
-def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int) -> bpy.types.Scene:
+def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int, *, heat: bool = False) -> bpy.types.Scene:
     """Put a finished take on the timeline of ``scene`` and show it; returns the timeline's scene.
 
     Frames are named by scene frame and sit there; with a step, each is held until the next. Other takes in the same
-    range are muted. A take that is there already is shown again, never doubled. Raises TAKE_MISSING, TAKE_NOT_DONE,
-    TAKE_CORRUPT, TIMELINE_FULL, COLOUR_CONFIG and what opening a shot raises; then nothing has been changed.
+    range are muted. A take that is there already is shown again, never doubled. With ``heat``, its heat maps are there
+    too. Raises TAKE_MISSING, TAKE_NOT_DONE, TAKE_CORRUPT, HEAT_MISSING, TIMELINE_FULL, COLOUR_CONFIG and what opening a
+    shot raises; then nothing has been changed.
     """
     shot = open_shot(shot_folder, verify=False)
     take = get_take(shot_folder.resolve(), number)
     sequences = _verified_sequences(shot, take)
+    maps = _heat_sequences(shot, take) if heat else []
     timeline = _matching_timeline(scene, shot)
     present = [] if timeline is None else [s for s in _lucid_strips(timeline) if _directory(s).is_relative_to(take.folder)]
-    channel = 1 if timeline is None or present else _free_channel(timeline, shot.frames, len(sequences))
+    missing = _missing(take, sequences, maps, {_directory(strip) for strip in present})
+    channel = 1 if timeline is None or not missing else _free_channel(timeline, shot.frames, len(missing))
     if timeline is None:
         timeline = _new_timeline(scene, shot)
-    if not present:
-        present = [_add_strip(timeline, shot, take, name, pattern, channel + offset)
-                   for offset, (name, pattern) in enumerate(sequences)]
+    if missing:
+        present += [_add_strip(timeline, shot, take, name, pattern, channel + offset)
+                    for offset, (name, pattern) in enumerate(missing)]
         _include(timeline, shot.frames)
     _show(timeline, shot.frames, present, take)
     for workspace in bpy.data.workspaces:
@@ -83,6 +89,28 @@ def _verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
             if not path.is_file() or sha256_file(path) != result["files"].get(name):
                 raise LucidError("TAKE_CORRUPT", f"{path} is missing or not what was generated", "generate a new take")
     return sequences
+
+
+def _heat_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
+    """(name, pattern) of each heat map, with every frame on disk."""
+    hint = f"measure it with heat maps: lucid measure {take.folder.parents[1].name} --take {take.number} --heat"
+    maps = heat_maps(take.folder)
+    if not maps:
+        raise LucidError("HEAT_MISSING", f"take {take.number} of {shot.name} has no heat maps", hint)
+    for pattern in maps.values():
+        for frame in shot.frames.numbers:
+            if not (take.folder / frame_path(pattern, frame)).is_file():
+                raise LucidError("HEAT_MISSING", f"{take.folder / frame_path(pattern, frame)} is missing", hint)
+    return [(f"{HEAT} {name}", pattern) for name, pattern in maps.items()]
+
+
+def _missing(take: Take, sequences: list[tuple[str, str]], maps: list[tuple[str, str]],
+             there: set[Path]) -> list[tuple[str, str]]:
+    """What is not on the timeline yet, which shows the folders ``there`` of the take: a layer that was deleted from a take that
+    is there stays away."""
+    heat = {(take.folder / pattern).parent: (name, pattern) for name, pattern in maps}
+    whole = any(not folder.is_relative_to(take.folder / HEAT) for folder in there)
+    return [*([] if whole else sequences), *(each for folder, each in heat.items() if folder not in there)]
 
 
 def _matching_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene | None:
@@ -149,7 +177,7 @@ def _add_strip(timeline: bpy.types.Scene, shot: Shot, take: Take, name: str, pat
     strip.colorspace_settings.name = "sRGB"
     strip.alpha_mode = "STRAIGHT"
     strip.blend_type = "ALPHA_OVER"
-    strip.color_tag = _COLOURS.get(name, _ACTOR_COLOUR)
+    strip.color_tag = _HEAT_COLOUR if pattern.startswith(f"{HEAT}/") else _COLOURS.get(name, _ACTOR_COLOUR)
     return strip
 
 

@@ -19,7 +19,7 @@ from ..inference.shot.takes import Take
 from .preferences import preferences
 
 WORKER = Path(__file__).resolve().parents[1] / "inference"
-LOG = "worker.log"
+LOG, MEASURE_LOG = "worker.log", "measure.log"
 _HINT = "run python3 scripts/lucid.py doctor, or choose a Python in the Lucid preferences"
 
 
@@ -58,16 +58,26 @@ def environment() -> dict[str, str]:
 
 
 def spawn_take(shot: Path, take: Take) -> subprocess.Popen[bytes]:
-    """Start ``run-take``. Everything it prints goes to the take's worker.log: a file never blocks, a pipe can.
+    """Start ``run-take``. What it prints goes to the take's worker.log."""
+    return _spawn(["run-take", str(shot), str(take.number)], take.folder / LOG)
+
+
+def spawn_measure(shot: Path, take: Take) -> subprocess.Popen[bytes]:
+    """Start ``measure``, with heat maps. What it prints goes to the take's measure.log."""
+    return _spawn(["measure", str(shot), "--take", str(take.number), "--heat"], take.folder / MEASURE_LOG)
+
+
+def _spawn(arguments: list[str], path: Path) -> subprocess.Popen[bytes]:
+    """Start a verb of the worker whose output goes to a file: a file never blocks, a pipe can.
 
     Its own session (process group): Ctrl-C in Blender's terminal asks politely through the ``cancel`` file instead.
     """
-    command = [str(worker_python()), str(WORKER), "run-take", str(shot), str(take.number)]
+    command = [str(worker_python()), str(WORKER), *arguments]
     detached = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
     try:
-        log = (take.folder / LOG).open("wb")
+        log = path.open("wb")
     except OSError as error:
-        raise disk_error(take.folder / LOG, error) from error
+        raise disk_error(path, error) from error
     with log, _starting(command[0]):
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                 env=environment(), **detached)
@@ -90,8 +100,7 @@ def _starting(python: str) -> Iterator[None]:
                          _HINT) from error
 
 
-def last_line(take: Take) -> str:
-    """The last thing the worker printed, for an error message; empty when it printed nothing."""
-    path = take.folder / LOG
+def last_line(path: Path) -> str:
+    """The last thing the worker printed into the file ``path``, for an error message; empty when it printed nothing."""
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's verbs: generate, edit, resume, run-take, takes, inspect, camera, contact-sheet, doctor."""
+"""The worker's verbs: generate, edit, resume, run-take, takes, measure, inspect, camera, contact-sheet, doctor."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .errors import LucidError
 from .generation.asked import CHANGE, check_reference, edited, settled
 from .generation.target import named, parse_at, pick
 from .heap import give_back_freed_blocks
+from .measuring import UNMEASURABLE, add_measure, measure, ranked
 from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
 from .shot.model import Shot, TakeRequest
@@ -53,6 +54,8 @@ def _parser() -> Parser:
     takes.add_argument("--json", action="store_true", help="as JSON")
     run_take = _verb(verbs, "run-take", _run_take, "run a take that is queued in a shot")
     run_take.add_argument("take", type=int, metavar="N")
+    run_take.add_argument("--measure", action="store_true", help="and measure it against the scene when it is done")
+    add_measure(_verb(verbs, "measure", measure, "hold a take against the scene: verdict.json, a report, what to repair"))
     inspect = _verb(verbs, "inspect", _inspect, "check every hash of a shot and say what it holds")
     inspect.add_argument("--json", action="store_true", help="the whole manifest and the takes as JSON")
     camera = _verb(verbs, "camera", _camera, "the camera's path as camera-conditioned models read it, or in words")
@@ -81,7 +84,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add_take_flags(parser, strength_flag)
     parser.add_argument("--reference", action="append", default=[], metavar="NAME=PNG",
                         help="a picture whose look a layer takes over, best on white; repeatable")
-    parser.add_argument("--best-of", type=int, default=1, metavar="N", help="N takes, with seeds that follow each other")
+    parser.add_argument("--best-of", type=int, default=1, metavar="N",
+                        help="N takes, with seeds that follow each other, measured and ranked")
+    parser.add_argument("--measure", action="store_true", help="measure what was generated against the scene")
     parser.add_argument("--like", default=None, metavar="OTHER.lucid:N",
                         help="ask for the same as take N of another shot, and take over its layers that are still the same")
 
@@ -119,7 +124,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     if other is not None and other.folder.parents[1].resolve() != folder.resolve():
         for note in keep_layers(takes[0], other):       # the others have other seeds: nothing of theirs can be the same
             say(f"  note: {note}")
-    return _run(folder, takes)
+    return _run(folder, takes, measure=arguments.measure or len(takes) > 1)
 
 
 def _base(like_text: str | None, shot: Shot) -> tuple[Take | None, TakeRequest, dict[str, list[Path]], list[str]]:
@@ -169,11 +174,12 @@ def _run_take(arguments: argparse.Namespace) -> int:
     open_shot(arguments.shot, verify=False)
     take = get_take(arguments.shot, arguments.take)
     take.check_queued()
-    return _run(arguments.shot, [take])
+    return _run(arguments.shot, [take], measure=arguments.measure)
 
 
-def _run(folder: Path, takes: list[Take]) -> int:
-    """One after the other, with one loaded model. The first that fails or is stopped ends the row; the rest stay queued."""
+def _run(folder: Path, takes: list[Take], *, measure: bool = False) -> int:
+    """One after the other, with one loaded model. The first that fails or is stopped ends the row; the rest stay queued. With
+    ``measure`` they are held against the scene at last, and several are ranked."""
     give_back_freed_blocks()
     from .generation.run import run_takes
 
@@ -192,7 +198,22 @@ def _run(folder: Path, takes: list[Take]) -> int:
         if state is State.CANCELLED:
             raise LucidError("CANCELLED", f"take {take.number} was stopped", f"go on with it: resume {folder} {take.number}")
         say(f"done: {take.folder / 'final'}")
+    if measure:
+        _measure_all(folder, takes)
     return 0
+
+
+def _measure_all(folder: Path, takes: list[Take]) -> None:
+    shot = open_shot(folder, verify=False)      # the run has verified it
+    try:
+        best = ranked(folder, shot, takes)[0]
+    except LucidError as error:
+        if error.code not in UNMEASURABLE:
+            raise
+        say(f"  note: not measured: {error}")
+        return
+    if len(takes) > 1:
+        say(f"the best: take {best.number}")
 
 
 def _tell(event: dict[str, Any]) -> None:

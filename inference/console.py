@@ -21,7 +21,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_UNHEARD = 141          # as a shell has it for a closed pipe
 # what the worker does for people, wherever the command line is: Blender hands these on to it
-WORKER_VERBS = ("generate", "edit", "resume", "takes", "inspect", "camera", "contact-sheet")
+WORKER_VERBS = ("generate", "edit", "resume", "takes", "measure", "inspect", "camera", "contact-sheet")
 
 
 class Parser(argparse.ArgumentParser):

@@ -3,14 +3,14 @@
 
 
 def register() -> None:
-    from . import actors, capture, generate, pose, preflight, sequence, takes
+    from . import actors, capture, generate, measure, pose, preflight, sequence, takes
 
-    for module in (actors, pose, preflight, capture, sequence, generate, takes):
+    for module in (actors, pose, preflight, capture, sequence, generate, takes, measure):
         module.register()
 
 
 def unregister() -> None:
-    from . import actors, capture, generate, pose, preflight, sequence, takes
+    from . import actors, capture, generate, measure, pose, preflight, sequence, takes
 
-    for module in (takes, generate, sequence, capture, preflight, pose, actors):
+    for module in (measure, takes, generate, sequence, capture, preflight, pose, actors):
         module.unregister()

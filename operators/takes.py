@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import IntProperty
+from bpy.props import BoolProperty, IntProperty
 
 from ..addon.shots import active_shot
 from ..addon.timeline import import_take, source_scene
@@ -44,6 +44,9 @@ class LUCID_OT_import_take(bpy.types.Operator):
 
     number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
                         options={"SKIP_SAVE"})
+    heat: BoolProperty(name="Heat Maps", default=False, options={"SKIP_SAVE"},
+                       description="Also the heat maps of its verdict, muted above it: unmute one to see where the take "
+                                   "departs from the scene")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -62,7 +65,7 @@ class LUCID_OT_import_take(bpy.types.Operator):
         scene, runtime = source_scene(context.scene), context.window_manager.lucid
         number = self.number or runtime.takes[runtime.take_index].number
         try:
-            timeline = import_take(scene, active_shot(scene), number)
+            timeline = import_take(scene, active_shot(scene), number, heat=self.heat)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

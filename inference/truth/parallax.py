@@ -31,6 +31,8 @@ SPAN, EVERY = 12, 4
 PARALLAX = 1.0
 #: points of which a pair of pictures is judged, and px between them
 FEWEST, SPACING = 100, 6
+#: px by which flow there and back may miss a point, and part of the points that must not: else it is not followed but lost
+RETURN, FOLLOWED = 1.0, 0.25
 #: px that the camera's way must move a point by, or it has only turned
 _BASELINE = 0.25
 _QUARTER = 1.25
@@ -77,7 +79,7 @@ class DepthFromMotion:
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._held: list[_Held] = []
         self._pairs: list[tuple[int, Pair]] = []
-        self._most = 0
+        self._most = self._lost = 0
 
     def see(self, recent: Sequence[Observed]) -> None:
         newest = recent[-1]
@@ -97,23 +99,33 @@ class DepthFromMotion:
         if len(cloud) < FEWEST:
             return
         views = held.view, (moment.K, moment.world_from_camera)
-        there = self._moved(held.grey, newest.grey, turning(*_by_kind(views)), cloud.at)
-        self._pairs.append((held.number, judge(cloud, there, found.at[keep], views)))
+        there, back = self._moved(held.grey, newest.grey, turning(*_by_kind(views)), cloud.at)
+        followed = back < RETURN
+        if followed.mean() < FOLLOWED or followed.sum() < FEWEST:
+            self._lost += 1
+            return
+        self._pairs.append((held.number, judge(cloud.where(followed), there[followed], found.at[keep][followed], views)))
 
-    def _moved(self, one: NDArray[np.uint8], other: NDArray[np.uint8], turn: Double, at: Array) -> Double:
-        """Where the points ``at`` (N, 2) px, at pixels' centres, of the picture ``one`` are in the ``other``."""
+    def _moved(self, one: NDArray[np.uint8], other: NDArray[np.uint8], turn: Double, at: Array) -> tuple[Double, Array]:
+        """Where the points ``at`` (N, 2) px, at pixels' centres, of the picture ``one`` are in the ``other``, and how many px
+        the way back leads beside them (N,)."""
         centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])      # OpenCV puts it at whole numbers
         back = cv2.warpPerspective(other, np.linalg.inv(centre) @ turn @ centre, one.shape[::-1],
                                    flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-        flow = self._search.calc(one, back, None)
+        flow, again = self._search.calc(one, back, None), self._search.calc(back, one, None)
         x, y = at.astype(int).T
-        return through(turn, at + flow[y, x])
+        there = at + flow[y, x]
+        place = (there - 0.5).astype(np.float32)[None]
+        home = cv2.remap(again, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+        return through(turn, there), np.linalg.norm(flow[y, x] + home, axis=-1)
 
     def figures(self) -> Sequence[Figure]:
         if len(self._ground) <= SPAN:
             reason = f"the shot has {len(self._ground)} frames, more than {SPAN} are needed"
         else:
             reason = f"{self._most} points of still surfaces are seen for {SPAN} frames, {FEWEST} are needed"
+            if self._lost and not self._pairs:
+                reason = f"surfaces cannot be followed over {SPAN} frames: they have too little texture, or change too much"
         deep = [(number, pair) for number, pair in self._pairs if pair.deep >= FEWEST]
         flat = f"no parallax: nothing is seen from two sides {PARALLAX:g}° apart within {SPAN} frames"
         flat = flat if self._pairs else reason

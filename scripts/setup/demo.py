@@ -30,7 +30,7 @@ FRAMES = "1:41:2"
 
 
 def demo(arguments: Sequence[str]) -> int:
-    """Build, capture, generate, import, show. Returns the status of the verb that failed, else 0."""
+    """Build, capture, generate, import, show, measure. Returns the status of the verb that failed, else 0."""
     parser = Parser(prog="lucid demo", description="Build the demo scene and run the whole loop on it.")
     parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="default: ./lucid-demo, made anew each time")
     parser.add_argument("--prompt", default=PROMPT, metavar="T")
@@ -47,13 +47,16 @@ def demo(arguments: Sequence[str]) -> int:
         found = _run([str(blend), "--prompt", chosen.prompt, *layers, "--actors", ACTORS, "--frames", FRAMES,
                       "--seed", str(chosen.seed), "--out", str(out)])
         sheet = out / "contact_sheet.png"
-        take = Path(found["frames"]).parent.name
-        run_step("contact sheet", worker_verb("contact-sheet", [found["shot"], "--take", str(int(take)), "--out", str(sheet)]),
-                 logs() / "demo.log", env=child_environ())
+        take = [found["shot"], "--take", str(int(Path(found["frames"]).parent.name))]
+        run_step("contact sheet", worker_verb("contact-sheet", [*take, "--out", str(sheet)]), logs() / "demo.log",
+                 env=child_environ())
+        run_step("measuring the take against the scene", worker_verb("measure", [*take, "--heat"]), logs() / "demo.log",
+                 env=child_environ())
         write_json(out / STAMP, {"state": "done"})
     sys.stdout.write(f"frames:        {found['frames']}\n"
                      f"timeline:      {found['blend']}   (open it in Blender 5.2: the strips are in the Sequencer)\n"
                      f"contact sheet: {sheet}\n"
+                     f"verdict:       {Path(found['frames']).parent / 'verdict.html'}   (open it in a browser)\n"
                      f"shot:          {found['shot']}\n"
                      f"took {time.monotonic() - started:.0f} s\n")
     return 0

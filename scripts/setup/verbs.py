@@ -24,6 +24,7 @@ USAGE = """usage: python3 scripts/lucid.py VERB [...]
             [--strength NAME=V] [--reference NAME=PNG] [--best-of N] [--like OTHER.lucid:N] [...]
   edit      S.lucid --take N --at X,Y,FRAME | --object NAME  [--prompt T] [--seed N] [--strength V]    change one thing
   takes     S.lucid                                 what was made of it
+  measure   S.lucid [--take N] [--heat] [--html FILE]    hold a take against the scene: verdict, report, what to repair
   resume    S.lucid N                               go on with a take that was stopped
   import    S.lucid --take N --blend IN --out OUT
   inspect   S.lucid

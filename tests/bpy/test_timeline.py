@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from lucid.addon.timeline import import_take
 from lucid.inference.errors import LucidError
+from lucid.inference.shot.images import write_png
 from lucid.inference.shot.model import Frames, Rate, Shot, Size, frame_path
 from lucid.inference.shot.store import MANIFEST, read_json, write_json
-from lucid.inference.shot.takes import State, TakeRequest, get_take, new_take
+from lucid.inference.shot.takes import State, Take, TakeRequest, get_take, new_take
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
 
@@ -216,3 +217,76 @@ def test_a_full_timeline_says_so(scene: bpy.types.Scene, shot: Shot, tmp_path: P
         import_take(scene, folder, 2)
     assert len(_strips(timeline)) == 4
     assert import_take(scene, folder, 1) == timeline        # what is there already needs no channel
+
+
+def _heat(take: Take, shot: Shot, *names: str) -> None:
+    """Heat maps whose left half is orange, seen through by half, and whose right half is nothing."""
+    for name in names:
+        for frame in shot.frames.numbers:
+            rgba = np.zeros((shot.size.height, shot.size.width, 4), np.uint8)
+            rgba[:, :shot.size.width // 2] = (255, 128, 0, 128)
+            write_png(take.folder / frame_path(f"heat/{name}/frame.####.png", frame), rgba)
+
+
+def test_heat_maps_lie_above_the_final(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
+    folder = tmp_path / "walk.lucid"
+    take = make_take(folder, shot)
+    _heat(take, shot, "drift", "warp_error")
+    timeline = import_take(scene, folder, 1, heat=True)
+    strips = _strips(timeline)
+    assert [strip.name for strip in strips[4:]] == ["lucid walk take 1 · heat drift", "lucid walk take 1 · heat warp_error"]
+    assert [strip.mute for strip in strips] == [True, True, True, False, True, True]
+    assert {(strip.left_handle, strip.right_handle) for strip in strips} == {(11, 15)}
+    final = _final(folder, 1, 12)
+    assert np.abs(_rendered(timeline, 12, tmp_path / "out.png") - final).max() <= 1
+    strips[4].mute = False
+    heated, half = _rendered(timeline, 12, tmp_path / "out.png"), shot.size.width // 2
+    assert np.abs(heated - final)[:, half:].max() <= 1         # nothing is measured there
+    assert heated[:, :half, 2].min() > 180 and heated[:, :half, 2].min() > final[:, :half, 2].min() + 100
+
+
+def test_heat_maps_come_later(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
+    """Measured after the take was imported, and without them it is imported as before."""
+    folder = tmp_path / "walk.lucid"
+    take = make_take(folder, shot)
+    timeline = import_take(scene, folder, 1)
+    with pytest.raises(LucidError, match=r"HEAT_MISSING.*lucid measure walk.lucid --take 1 --heat"):
+        import_take(scene, folder, 1, heat=True)
+    _heat(take, shot, "drift")
+    assert len(_strips(import_take(scene, folder, 1))) == 4
+    make_take(folder, shot, seed=1)
+    import_take(scene, folder, 2)
+    for _ in range(2):
+        assert import_take(scene, folder, 1, heat=True) == timeline
+        assert [(strip.channel, strip.name) for strip in _strips(timeline)[8:]] == [(9, "lucid walk take 1 · heat drift")]
+    (take.folder / "heat/drift/frame.0013.png").unlink()
+    with pytest.raises(LucidError, match=r"HEAT_MISSING.*frame.0013.png is missing"):
+        import_take(scene, folder, 1, heat=True)
+
+
+def test_layers_come_back_beside_their_heat_maps(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
+    folder = tmp_path / "walk.lucid"
+    _heat(make_take(folder, shot), shot, "drift")
+    timeline = import_take(scene, folder, 1, heat=True)
+    for strip in _strips(timeline)[:4]:
+        timeline.sequence_editor.strips.remove(strip)
+    import_take(scene, folder, 1)
+    assert [strip.name.partition("· ")[2] for strip in _strips(timeline)] == [
+        "heat drift", "environment", "Ball", "Walker", "final"]
+    assert [strip.mute for strip in _strips(timeline)] == [True, True, True, True, False]
+
+
+def test_the_operator_takes_heat_maps_along(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
+    folder = tmp_path / "walk.lucid"
+    _heat(make_take(folder, shot), shot, "drift")
+    scene.lucid.shot = str(folder)
+    make_take(folder, shot, seed=1)
+    bpy.ops.lucid.takes_refresh()
+    runtime = bpy.context.window_manager.lucid
+    assert [row.heat for row in runtime.takes] == [True, False]        # the panel's button is there for the first alone
+    runtime.take_index = 0
+    assert bpy.ops.lucid.import_take() == {"FINISHED"}
+    timeline = bpy.data.scenes["Scene timeline"]
+    assert len(_strips(timeline)) == 4
+    assert bpy.ops.lucid.import_take(heat=True) == {"FINISHED"}
+    assert len(_strips(timeline)) == 5

@@ -261,7 +261,8 @@ def test_takes_lists_what_there_is(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["takes", str(folder), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows[1] == {"number": 2, "state": "queued", "parent": 1, "seed": 8, "seconds": None, "prompt": "a street",
-                       "error": None, "verdict": None, "edit": {"layer": "environment", "objects": ["Road"], "start": "parent", "change": 0.5}}
+                       "error": None, "verdict": None,
+                       "edit": {"layer": "environment", "objects": ["Road"], "start": "parent", "change": 0.5}}
     assert [row["state"] for row in rows] == ["done", "queued", "damaged", "failed"]
     assert main(["inspect", str(folder)]) == 0 and capsys.readouterr().out.splitlines()[-4:] == lines
     assert main(["inspect", str(folder), "--json"]) == 0

@@ -32,9 +32,11 @@ MAY_IMPORT = {
     "inference.shot": ("inference.errors",),
     "inference.conditioning": ("inference.shot", "inference.errors"),
     "inference.adapters": ("inference.conditioning", "inference.shot", "inference.errors"),
-    "inference.generation": ("inference.adapters", "inference.conditioning", "inference.shot", "inference.surfaces", "inference.errors"),
+    "inference.generation": ("inference.adapters", "inference.conditioning", "inference.shot", "inference.surfaces",
+                             "inference.errors"),
     "inference.truth": ("inference.shot", "inference.conditioning", "inference.surfaces", "inference.errors"),
     "inference.console": ("inference.shot", "inference.errors"),
+    "inference.measuring": ("inference.truth", "inference.shot", "inference.console", "inference.errors"),
     "inference.cli": ("inference",),
     "inference.__main__": ("inference.cli",),
 }
