@@ -125,7 +125,7 @@ class Scores:
         return float(LAGS[place] + 0.5 * (before - after) / (before - 2 * peak + after))
 
 
-def registration_figures(scores: Scores, name: str, reason: str) -> list[Figure]:
+def registration_figures(scores: Scores, name: str, reason: str, *, lag_bar: Bar | None = LAG) -> list[Figure]:
     """Offset, scale and lag of the object ``name``; not measurable for a ``reason``, or where the outline tells too little."""
     found, lag = scores.registered(), scores.lag()
     if found is None and not reason:
@@ -133,10 +133,10 @@ def registration_figures(scores: Scores, name: str, reason: str) -> list[Figure]
     counts = {"frames": scores.frames, "outline": scores.outline}
     if found is None or reason:
         return [unmeasured("registration", key, unit, reason, bar=bar, object=name)
-                for key, unit, bar in (("offset", "px", OFFSET), ("scale", "%", SCALE), ("lag", "frames", LAG))]
+                for key, unit, bar in (("offset", "px", OFFSET), ("scale", "%", SCALE), ("lag", "frames", lag_bar))]
     out = [Figure("registration", "offset", float(np.hypot(*found.offset)), "px", OFFSET, name, counts=counts),
            Figure("registration", "scale", found.scale, "%", SCALE, name, counts=counts)]
     if lag is None:
         why = "its outline changes too little from frame to frame"
-        return [*out, unmeasured("registration", "lag", "frames", why, bar=LAG, object=name)]
-    return [*out, Figure("registration", "lag", lag, "frames", LAG, name, counts=counts)]
+        return [*out, unmeasured("registration", "lag", "frames", why, bar=lag_bar, object=name)]
+    return [*out, Figure("registration", "lag", lag, "frames", lag_bar, name, counts=counts)]

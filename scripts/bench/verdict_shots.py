@@ -39,12 +39,14 @@ Picture = NDArray[np.float32]
 @dataclass(frozen=True)
 class Setup:
     """One scene: thresholds are set on TUNING ones, and never looked at on HELD_OUT ones. ``flight``: the first frame of
-    a throw and the last one before the ball lands, or None."""
+    a throw and the last one before the ball lands, or None. ``of``: a scene that this is another camera's view of; it is
+    pictured clean alone."""
 
     role: str
     actors: tuple[str, ...]
     move: str
     flight: tuple[int, int] | None = None
+    of: str = ""
 
 
 SCENES = {
@@ -57,6 +59,11 @@ SCENES = {
     "yard": Setup(HELD_OUT, ("Cart",), "pan"),
     "hall": Setup(HELD_OUT, ("Beast", "Ball"), "zoom and truck", (4, 27)),
     "quarry": Setup(HELD_OUT, (), "pan, tilt and truck"),
+    "canyon2": Setup(HELD_OUT, ("Walker",), "dolly out", of="canyon"),
+    "plaza2": Setup(HELD_OUT, ("Walker", "Ball"), "truck", of="plaza"),
+    "yard2": Setup(HELD_OUT, ("Cart",), "dolly and truck", of="yard"),
+    "hall2": Setup(HELD_OUT, ("Beast", "Ball"), "orbit", of="hall"),
+    "quarry2": Setup(HELD_OUT, (), "crane", of="quarry"),
 }
 
 
@@ -119,8 +126,9 @@ def key(name: str) -> str:
     """Of what the pictures of a scene are made by: its function, what all scenes share, the capture and its settings."""
     here = Path(__file__).parent
     digest = hashlib.sha256(f"{SCENES[name].actors} {WIDTH} {HEIGHT} {SAMPLES}".encode())
-    digest.update(without_others((here / "verdict_scenes.py").read_text(encoding="utf-8"), name).encode())
-    parts = [here / "verdict_props.py", here / "verdict_actors.py",
+    scene = SCENES[name].of or name
+    digest.update(without_others((here / "verdict_scenes.py").read_text(encoding="utf-8"), scene).encode())
+    parts = [here / "verdict_props.py", here / "verdict_actors.py", *([here / "verdict_views.py"] if SCENES[name].of else []),
              *(ROOT / "scripts" / "demo" / f"{part}.py" for part in ("gait", "solids", "walker")),
              *(ROOT / "addon" / "capture" / f"{part}.py" for part in ("cycles", "frames", "gbuffer", "lit", "motion", "raster")),
              *sorted(path for path in (ROOT / "shaders").iterdir() if path.is_file())]
@@ -157,9 +165,13 @@ def capture(name: str, gravity: float, target: Path) -> None:
     import lucid
     from lucid.addon.capture import GBUFFER_PASSES, CaptureSpec, capture_shot
     from lucid.inference.shot.model import Frames, Size
+    from lucid.scripts.bench.verdict_props import camera
     from lucid.scripts.bench.verdict_scenes import build
+    from lucid.scripts.bench.verdict_views import VIEWS
 
-    scene = build(name, gravity)
+    scene = build(SCENES[name].of or name, gravity)
+    if SCENES[name].of:
+        camera(scene, VIEWS[name])
     frames, actors, passes = Frames(scene.frame_start, scene.frame_end), SCENES[name].actors, (*GBUFFER_PASSES, "beauty")
     if gravity != GRAVITY:
         actors, passes = (), ("beauty",)

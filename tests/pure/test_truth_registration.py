@@ -133,7 +133,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Set:
 
 def test_the_sets_own_outlines_are_in_place(room: Set) -> None:
     figures = room.judged(room.clean)
-    assert {figure.outcome for figure in figures.values()} == {Outcome.PASS}
+    assert [figures[key].outcome for key in ("offset", "scale", "lag")] == [Outcome.PASS, Outcome.PASS, Outcome.INFO]
     assert figures["offset"].value == 0.0 and figures["scale"].value == 0.0 and abs(figures["lag"].value) < 0.25
 
 
@@ -144,7 +144,7 @@ def test_a_picture_to_one_side_is_displaced(room: Set) -> None:
 
 def test_late_pictures_are_late(room: Set) -> None:
     figures = room.judged(lambda index: room.clean(max(index - 1, 0)))
-    assert figures["lag"].value == pytest.approx(1.0, abs=0.35) and figures["lag"].outcome is Outcome.FAIL
+    assert figures["lag"].value == pytest.approx(1.0, abs=0.35)         # it has no bar: the set's outlines tell it roughly
 
 
 def test_enlarged_pictures_are_enlarged(room: Set) -> None:
