@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 Ids = NDArray[np.uint32]
 
 #: every this many pixels each way a sample takes part in finding how an instance moved
-_STRIDE = 3
+_STRIDE = 4
 
 
 @dataclass(frozen=True, eq=False)
