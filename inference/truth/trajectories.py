@@ -168,11 +168,9 @@ class Track:
         self._alike = np.concatenate([self._alike, np.ones(len(fresh), bool)])
 
     def _judged(self) -> Mask:
-        """The points that tell where the thing is: those that the scene shows, and of these those that look as they did, when
-        they are enough."""
-        known: Mask = self._lost == 0
-        alike: Mask = known & self._alike
-        return alike if int(alike.sum()) >= FEWEST else known
+        """The points that tell where the thing is: those that the scene shows and that look as they did. What does not may have
+        slid off the thing, or along it."""
+        return np.asarray((self._lost == 0) & self._alike)
 
     def _fix(self, moment: Moment) -> None:
         place, stiff = moment.motions.of(np.array([self._main], np.uint32))
