@@ -69,16 +69,16 @@ def luma(picture: Array) -> NDArray[np.uint8]:
 
 def watch(ground: Ground, pictures: Pictures, metrics: Sequence[Metric], *,
           progress: Callable[[int, int], Any] = lambda *_: None) -> dict[str, float]:
-    """Show every frame to every measure. Returns the seconds that each took, by its class's name, and "observe" for what they
+    """Show every frame to every measure. Returns the CPU seconds that each took, by its class's name, and "observe" for what they
     share. ``progress`` is told (frames done, of how many)."""
     seconds = {"observe": 0.0, **{type(metric).__name__: 0.0 for metric in metrics}}
-    begun = time.perf_counter()
+    begun = time.process_time()
     for done, recent in enumerate(observe(ground, pictures), 1):
-        seconds["observe"] += time.perf_counter() - begun
+        seconds["observe"] += time.process_time() - begun
         for metric in metrics:
-            begun = time.perf_counter()
+            begun = time.process_time()
             metric.see(recent)
-            seconds[type(metric).__name__] += time.perf_counter() - begun
+            seconds[type(metric).__name__] += time.process_time() - begun
         progress(done, len(ground))
-        begun = time.perf_counter()
+        begun = time.process_time()
     return seconds

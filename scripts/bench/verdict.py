@@ -12,7 +12,7 @@ Bars were set on the scenes whose role is "tuning"; what counts are the others. 
   over 9.81, 8.83 and 6.87 m/s^2; gravity_clips, gravity_untrackable: how many were found, and how many it would not say;
 - floor_*: the worst of a measure over all clean clips (floor_camera_degrees, floor_warp_1 to floor_warp_36 x 1e-3,
   floor_depth_error, floor_drift_slope, floor_boundary_f, the least);
-- seconds_per_frame: of one thread, all measures together with reading the passes, at 832x480; seconds_MEASURE: of each;
+- seconds_per_frame: CPU seconds, all measures together with reading the passes, at 832x480; seconds_MEASURE: of each;
   real_time: those seconds on four cores over the time that a frame lasts;
 - memory_ratio: peak of a process that measures a shot there and back again, 160 frames, over that of one of 40; peak_mib.
 """
@@ -181,7 +181,7 @@ def floors(found: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def speed(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds a frame of one thread: the mean over the clean clips, whose pictures are read and not made."""
+    """CPU seconds a frame: the mean over the clean clips, whose pictures are read and not made."""
     found = [one for one in found if one["case"] == CLEAN]
     names = list(dict.fromkeys(name for one in found for name in one["seconds"]))
     means = {name: sum(one["seconds"][name] for one in found) / len(found) for name in names}
