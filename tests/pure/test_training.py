@@ -88,7 +88,7 @@ def test_from_nothing_to_a_checkpoint_the_adapter_loads(training, tmp_path, monk
     assert train.restore(work)[1]["step"] == state["step"] > 4
     command = [sys.executable, str(ROOT / "scripts" / "train_mini.py"), "train", "--data", str(data), "--work", str(work),
                "--minutes", str(state["seconds"] / 60 + 0.02), "--processes", "2"]
-    subprocess.run(command, check=True, timeout=120)                          # two processes go on where one stopped
+    subprocess.run(command, check=True, timeout=600)                          # two processes go on where one stopped
     assert train.restore(work)[1]["step"] > state["step"]
     plot(work, tmp_path / "curve.png")
     assert read_png(tmp_path / "curve.png").std() > 5

@@ -273,7 +273,7 @@ def test_filling_continues_a_gradient_and_keeps_what_is_known():
 
 def test_scenes_are_split_and_keyed_by_their_own_source():
     roles = [setup.role for setup in verdict_shots.SCENES.values()]
-    assert roles.count(verdict_shots.TUNING) == 4 and roles.count(verdict_shots.HELD_OUT) == 5
+    assert roles.count(verdict_shots.TUNING) == 4 and roles.count(verdict_shots.HELD_OUT) == 10
     source = "A = 1\n\n\ndef scene_a(x):\n    return 1\n\n\ndef scene_b(x):\n    return 2\n"
     kept = verdict_shots.without_others(source, "b")
     assert "return 2" in kept and "A = 1" in kept and "scene_a" not in kept
