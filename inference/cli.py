@@ -23,6 +23,7 @@ from .generation.asked import CHANGE, check_reference, edited, settled
 from .generation.target import named, parse_at, pick
 from .heap import give_back_freed_blocks
 from .measuring import UNMEASURABLE, add_measure, measure, ranked
+from .serve import add_serve
 from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
 from .shot.model import Shot, TakeRequest
@@ -70,6 +71,7 @@ def _parser() -> Parser:
     sheet.add_argument("--out", type=Path, required=True, metavar="PNG")
     doctor = verbs.add_parser("doctor", help="say what this worker can run on")
     doctor.set_defaults(function=_doctor)
+    add_serve(verbs)
     return parser
 
 

@@ -36,6 +36,8 @@ MAY_IMPORT = {
                              "inference.errors"),
     "inference.truth": ("inference.shot", "inference.conditioning", "inference.surfaces", "inference.errors"),
     "inference.console": ("inference.shot", "inference.errors"),
+    "inference.worker": ("inference.generation", "inference.adapters", "inference.shot", "inference.home", "inference.errors"),
+    "inference.serve": ("inference.worker", "inference.shot", "inference.console", "inference.heap", "inference.errors"),
     "inference.measuring": ("inference.truth", "inference.shot", "inference.console", "inference.errors"),
     "inference.cli": ("inference",),
     "inference.__main__": ("inference.cli",),
