@@ -161,6 +161,8 @@ class LUCID_PT_takes(LucidPanel, bpy.types.Panel):
         column.operator("lucid.open_folder", text="", icon="FILE_FOLDER")
         layout.operator("lucid.import_take", text="Import to Timeline", icon="SEQUENCE")
         chosen = runtime.takes[runtime.take_index:runtime.take_index + 1] if runtime.takes_of == settings.shot else []
+        if any(row.state in (State.INTERRUPTED.name, State.CANCELLED.name) for row in chosen):
+            layout.operator("lucid.resume", icon="PLAY")
         self._draw_verdict(layout, runtime)
         if any(row.heat for row in chosen):
             layout.operator("lucid.import_take", text="Import with Heat Maps", icon="SHADING_RENDERED").heat = True

@@ -10,6 +10,7 @@ from ..addon.shots import active_shot, take_request
 from ..addon.timeline import source_scene
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
+from ..inference.shot.takes import State, get_take
 
 
 class LUCID_OT_generate(bpy.types.Operator):
@@ -50,6 +51,42 @@ class LUCID_OT_generate(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class LUCID_OT_resume(bpy.types.Operator):
+    """Go on with the chosen take, which was interrupted or cancelled: what is finished stays"""
+
+    bl_idname = "lucid.resume"
+    bl_label = "Resume"
+    bl_options = {"REGISTER"}   # no UNDO: it only writes files
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        runtime = context.window_manager.lucid
+        if session.running():
+            cls.poll_message_set("A take is being generated: wait for it, or cancel it")
+            return False
+        rows = runtime.takes[runtime.take_index:runtime.take_index + 1]
+        if not any(row.state in (State.INTERRUPTED.name, State.CANCELLED.name) for row in rows):
+            cls.poll_message_set("Choose a take that was interrupted or cancelled")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        runtime, folder = context.window_manager.lucid, active_shot(source_scene(context.scene))
+        try:
+            job = session.resume(folder, get_take(folder, runtime.takes[runtime.take_index].number))
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if bpy.app.background:      # no window, no timers: wait here
+            while session.mirror():
+                job.wait(0.25)
+            if runtime.error:
+                self.report({"ERROR"}, runtime.error)
+                return {"CANCELLED"}
+        self.report({"INFO"}, f"Take {job.take.number} goes on")
+        return {"FINISHED"}
+
+
 class LUCID_OT_cancel(bpy.types.Operator):
     """Stop generating at the next step; the unfinished take is kept as cancelled"""
 
@@ -73,4 +110,4 @@ class LUCID_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((LUCID_OT_generate, LUCID_OT_cancel))
+register, unregister = bpy.utils.register_classes_factory((LUCID_OT_generate, LUCID_OT_resume, LUCID_OT_cancel))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lucid.inference.shot.images import write_png
+from lucid.inference.worker import client
 from lucid.tests.blender.conftest import LIMIT, Blender
 
 SESSION = Path(__file__).with_name("interface_session.py")
@@ -61,18 +62,23 @@ def interface(blender: Blender, demo: Path, display: tuple[str, Path], tmp_path_
     folder = tmp_path_factory.mktemp("interface")
     opened = Path(shutil.copy(demo, folder / "street.blend"))
     notes = folder / "notes.json"
-    environ = blender.environ(DISPLAY=display[0], LIBGL_ALWAYS_SOFTWARE="1")
+    home = folder / "home"
+    home.mkdir()
+    environ = blender.environ(DISPLAY=display[0], LIBGL_ALWAYS_SOFTWARE="1", LUCID_HOME=str(home))
     environ.pop("WAYLAND_DISPLAY", None)
     done = subprocess.run(
         [blender.executable, "--gpu-backend", "opengl", "--no-window-focus", "--enable-event-simulate", "--window-geometry",
          "0", "0", str(WIDTH), str(HEIGHT), str(opened), "--python", str(SESSION), "--", str(notes), str(display[1]),
          str(folder)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2 * LIMIT, check=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUCID_HOME", str(home))
+        served = client.stop()              # it outlives Blender
     assert notes.is_file(), done.stdout
     screens = {path.stem: _pixels(path) for path in folder.glob("*.xwd")}
     if kept := os.environ.get("LUCID_SCREENSHOTS"):
         for name, pixels in screens.items():
             write_png(Path(kept) / f"{name}.png", pixels)
-    return Interface(json.loads(notes.read_text()), done.stdout, screens)
+    return Interface(json.loads(notes.read_text()) | {"served": served}, done.stdout, screens)
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -110,6 +116,10 @@ def test_capture_and_generate_go_through(interface: Interface) -> None:
     assert interface.notes["generate"] == "FINISHED"
     assert interface.notes["error"] == ""
     assert interface.notes["takes"] == ["CANCELLED", "DONE"]
+
+
+def test_the_worker_outlives_blender(interface: Interface) -> None:
+    assert interface.notes["served"]
 
 
 def test_a_job_is_cancelled_and_is_alone(interface: Interface) -> None:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes through the worker that outlives Blender: made, cancelled, interrupted with it and resumed, and who is told what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import pytest
+from lucid.addon import session, worker
+from lucid.inference.errors import LucidError
+from lucid.inference.shot.model import Frames, TakeRequest
+from lucid.inference.shot.takes import State
+from lucid.inference.worker import client
+from lucid.tests.shots import make_shot
+
+
+@pytest.fixture
+def walk(scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A shot, and a home without a worker; one that was started there ends with the test."""
+    try:
+        python = worker.worker_python()
+    except LucidError as error:
+        pytest.skip(f"needs the worker's environment: {error}")
+    monkeypatch.setenv("LUCID_WORKER_PYTHON", str(python))
+    monkeypatch.setenv("LUCID_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
+    yield tmp_path / "walk.lucid"
+    session.stop_polling()
+    record = client.read_record()
+    if record is not None and client.stop():
+        _until(lambda: client.find() is None)
+
+
+def _until(true: object, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.05)
+
+
+def _ended(job: session.Job) -> session.JobStatus:
+    _until(lambda: job.status().over)
+    return job.status()
+
+
+def test_two_takes_share_a_worker_that_stays(walk: Path) -> None:
+    one = session.ServedJob(walk, TakeRequest("a street", steps=1))
+    longest = 0.0
+    while not (status := one.status()).over:
+        began = time.perf_counter()
+        one.status()
+        longest = max(longest, time.perf_counter() - began)
+        time.sleep(0.05)
+    assert status.state is State.DONE and status.fraction == 1.0 and status.error is None
+    assert longest < 0.05, f"Blender stood still for {longest:.3f} s"
+    first = client.find()
+    other = session.ServedJob(walk, TakeRequest("a street", steps=1, seed=1))
+    assert _ended(other).state is State.DONE
+    second = client.find()
+    assert first is not None and second is not None and first.record.pid == second.record.pid
+    one.forget(), other.forget()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lucid-")]
+
+
+def test_a_worker_that_is_killed_leaves_a_take_that_resumes(walk: Path) -> None:
+    job = session.ServedJob(walk, TakeRequest("a street", steps=400))
+    _until(lambda: job.status().state is State.RUNNING)
+    job.cancel()
+    assert _ended(job).state is State.CANCELLED
+    resumed = session.ServedJob(walk, None, job.take)
+    _until(lambda: resumed.status().state is State.RUNNING)
+    server = client.find()
+    assert server is not None
+    os.kill(server.record.pid, signal.SIGKILL)
+    status = _ended(resumed)
+    assert status.state is State.INTERRUPTED and status.error is not None
+    assert status.error.code == "WORKER_DIED" and "Resume" in status.error.hint
+
+
+def test_what_cannot_start_is_told_and_the_take_says_so(walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho 'lucid: BROKEN: no such thing (mend it)'\nexit 3\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("LUCID_WORKER_PYTHON", str(fake))
+    job = session.ServedJob(walk, TakeRequest("a street", steps=1))
+    status = _ended(job)
+    assert status.state is State.FAILED and status.error is not None and status.error.code == "WORKER_START"
+    assert "BROKEN: no such thing" in str(status.error) and job.take.state() is State.FAILED
+
+
+def test_resume_wants_a_take_that_was_stopped(walk: Path, scene: bpy.types.Scene) -> None:
+    scene.lucid.shot = str(walk)
+    bpy.ops.lucid.takes_refresh()
+    with pytest.raises(RuntimeError, match="interrupted or cancelled"):
+        bpy.ops.lucid.resume()
