@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a click in a picture of a take to what an edit is about: the pixel, who is seen there, and the object in the scene.
+
+Blender's Python reads the ids with numpy alone. The worker's words for the same are ``inference.generation.target`` and
+``asked``, which Blender must not import; tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import bpy
+from bpy_extras.view3d_utils import region_2d_to_location_3d
+from mathutils import Vector
+
+from ..inference.conditioning.asked import check_request, strength_flag
+from ..inference.errors import LucidError
+from ..inference.shot.exr import read_image
+from ..inference.shot.model import Edit, Layer, Shot, TakeRequest
+from ..inference.shot.store import open_shot, sha256_file
+from ..inference.shot.takes import State, Take, get_take, list_takes
+from .capture.camera import view_of
+from .shots import active_shot
+from .timeline import source_scene
+
+T = TypeVar("T")
+# where a take can be seen: editor -> the region that shows the picture
+PICTURES = {"VIEW_3D": "WINDOW", "IMAGE_EDITOR": "WINDOW", "SEQUENCE_EDITOR": "PREVIEW"}
+_FRAME = re.compile(r"(?P<shot>.+\.lucid)/takes/(?P<take>\d{1,9})/.+\.(?P<frame>-?\d{1,9})\.png")
+_NO_TAKE = "import a take to the timeline, open one of its frames in an Image Editor, or look through the shot's camera"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A layer, or ``instances`` of the environment alone; ``label`` is its name for people, ``seen`` that of the instance that
+    was pointed at ("" for a layer as a whole)."""
+
+    layer: str
+    instances: tuple[int, ...]
+    label: str
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Pixel (x, y), from the top left, of a scene frame of a take; ``take`` is None where the picture does not say which."""
+
+    shot: Path
+    take: int | None
+    x: int
+    y: int
+    frame: int
+
+
+# ---- from the mouse to a pixel
+
+def picture_at(screen: bpy.types.Screen, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
+    """The area and region of ``screen`` that show a picture at (x, y), pixels of the window from the lower left."""
+    for area in screen.areas:
+        for region in area.regions:
+            if (PICTURES.get(area.type) == region.type and 0 <= x - region.x < region.width
+                    and 0 <= y - region.y < region.height):
+                return area, region
+    return None
+
+
+def spot_at(context: bpy.types.Context, area: bpy.types.Area, region: bpy.types.Region, x: int, y: int) -> Spot:
+    """What is pointed at by (x, y), pixels of ``region``. Raises SPOT_NONE where no take is seen, STRIP_MOVED, and what opening a
+    shot does."""
+    if area.type == "VIEW_3D":
+        return _in_camera_view(context, area.spaces.active, region, x, y)
+    if area.type == "IMAGE_EDITOR":
+        space = area.spaces.active
+        if space.image is None:
+            raise LucidError("SPOT_NONE", "the Image Editor shows no picture", _NO_TAKE)
+        path = Path(bpy.path.abspath(space.image.filepath_from_user(image_user=space.image_user)))
+        u, v = region.view2d.region_to_view(x, y)
+        return _of_file(path, lambda shot: (u * shot.size.width, (1.0 - v) * shot.size.height))
+    timeline = context.workspace.sequencer_scene or context.scene
+    path = shown_frame(timeline)
+    u, v = region.view2d.region_to_view(x, y)       # pixels from the middle, y up, stretched as pixels are
+    u *= timeline.render.pixel_aspect_y / timeline.render.pixel_aspect_x
+    return _of_file(path, lambda shot: (u + 0.5 * shot.size.width, 0.5 * shot.size.height - v))
+
+
+def shown_frame(timeline: bpy.types.Scene) -> Path:
+    """The file of the take's picture that is seen on a timeline at its current frame. Raises SPOT_NONE, STRIP_MOVED."""
+    editor, frame = timeline.sequence_editor, timeline.frame_current
+    strips = editor.strips if editor is not None else ()
+    for strip in sorted(strips, key=lambda strip: strip.channel, reverse=True):
+        if strip.type != "IMAGE" or strip.mute or not strip.left_handle <= frame < strip.right_handle:
+            continue
+        element = strip.strip_elem_from_frame(frame)
+        path = Path(bpy.path.abspath(strip.directory)) / (element.filename if element is not None else "")
+        if _FRAME.fullmatch(path.as_posix()):
+            _check_in_place(strip)
+            return path
+    raise LucidError("SPOT_NONE", f"no take is seen on '{timeline.name}' at frame {frame}", _NO_TAKE)
+
+
+def _check_in_place(strip: bpy.types.ImageStrip) -> None:
+    put, cut = strip.transform, strip.crop
+    moved = (put.offset_x, put.offset_y, put.rotation, put.scale_x - 1.0, put.scale_y - 1.0,
+             cut.min_x, cut.max_x, cut.min_y, cut.max_y, strip.use_flip_x, strip.use_flip_y)
+    if any(moved):
+        raise LucidError("STRIP_MOVED", f"the strip '{strip.name}' is moved, scaled, cropped or flipped",
+                         "reset its transform to point at it, or point in the camera view")
+
+
+def _of_file(path: Path, pixel: Callable[[Shot], tuple[float, float]]) -> Spot:
+    """The spot in a picture of a take; ``pixel`` gives the place (x, y) in px for a shot."""
+    found = _FRAME.fullmatch(path.resolve().as_posix())
+    if found is None:
+        raise LucidError("SPOT_NONE", f"{path.name or 'this'} is no frame of a take", _NO_TAKE)
+    folder = Path(found["shot"])
+    x, y = pixel(open_shot(folder, verify=False))
+    return Spot(folder, int(found["take"]), math.floor(x), math.floor(y), int(found["frame"]))
+
+
+def _in_camera_view(context: bpy.types.Context, space: bpy.types.SpaceView3D, region: bpy.types.Region, x: int,
+                    y: int) -> Spot:
+    """Through the camera as it is now: a take shown behind or over the view fills that frame."""
+    scene, camera = source_scene(context.scene), space.camera if space.use_local_camera else context.scene.camera
+    folder = active_shot(scene)
+    seen = region.data is not None and region.data.view_perspective == "CAMERA"
+    if not seen or camera is None or camera.type != "CAMERA" or folder is None:
+        raise LucidError("SPOT_NONE", "this is not the view through the shot's camera", _NO_TAKE)
+    shot = open_shot(folder, verify=False)
+    if camera.name not in (shot.camera, *shot.camera.split(", ")):
+        raise LucidError("SPOT_NONE", f"the view is through '{camera.name}' and the shot was captured through '{shot.camera}'",
+                         "look through that camera")
+    graph = context.evaluated_depsgraph_get()
+    view = view_of(camera.evaluated_get(graph), graph, shot.size)
+    ahead = Vector(view.world_from_camera[:3, 3] + view.world_from_camera[:3, 2])
+    (u, v), _ = view.project(region_2d_to_location_3d(region, region.data, (x, y), ahead))
+    return Spot(folder, None, math.floor(u), math.floor(v), context.scene.frame_current)
+
+
+# ---- from a pixel to who is there
+
+def newest_take(context: bpy.types.Context, folder: Path) -> Take:
+    """The take of the shot in ``folder`` that is chosen in the list, if it is done; else the newest that is. Raises
+    TAKE_NOT_DONE, TAKE_INVALID."""
+    done = [take for take in list_takes(folder) if take.state() is State.DONE]
+    if not done:
+        raise LucidError("TAKE_NOT_DONE", f"no take of {folder.name} is done yet", "generate one first")
+    runtime = context.window_manager.lucid
+    chosen = runtime.takes[runtime.take_index].number if 0 <= runtime.take_index < len(runtime.takes) else 0
+    return next((take for take in done if take.number == chosen and runtime.row(take) is not None), done[-1])
+
+
+def pick(folder: Path, shot: Shot, x: int, y: int, frame: int) -> Target:
+    """What is seen at pixel (x, y) of a scene frame of a shot; (0, 0) is the top left pixel. Only that frame's ids are verified.
+
+    Raises FRAME_OUTSIDE, PIXEL_OUTSIDE, PASS_MISSING for a shot without ids, SHOT_CORRUPT, EXR_INVALID, PIXEL_BACKGROUND where
+    nothing is, SHOT_INVALID for an id that nobody has.
+    """
+    frames, size = shot.frames, shot.size
+    if frame not in frames.numbers:
+        steps = f" in steps of {frames.step}" if frames.step > 1 else ""
+        raise LucidError("FRAME_OUTSIDE", f"the shot has no frame {frame}",
+                         f"its frames run from {frames.numbers[0]} to {frames.numbers[-1]}{steps}")
+    if not (0 <= x < size.width and 0 <= y < size.height):
+        raise LucidError("PIXEL_OUTSIDE", f"pixel ({x}, {y}) lies outside the picture of {size}", "point inside the picture")
+    name = shot.sequence("id").path(frame)
+    if not (folder / name).is_file() or sha256_file(folder / name) != shot.files[name]:
+        raise LucidError("SHOT_CORRUPT", f"{name} in {folder} is not what was captured", "capture the shot again")
+    ids = read_image(folder / name).channels.get("id")
+    if ids is None or ids.shape != (size.height, size.width):
+        raise LucidError("EXR_INVALID", f"{name} has no id channel of {size}", "capture the shot again")
+    number = int(ids[y, x])
+    if number == 0:
+        raise LucidError("PIXEL_BACKGROUND", f"nothing is at pixel ({x}, {y}) of frame {frame}",
+                         "point at an object, or choose the whole environment")
+    return _owner(shot, number)
+
+
+def whole(shot: Shot, name: str) -> Target:
+    """A layer that is painted, as a whole. Raises LAYER_UNKNOWN."""
+    layer = next((layer for layer in shot.painted if layer.name == name), None)
+    if layer is None:
+        raise LucidError("LAYER_UNKNOWN", f"the shot has no layer '{name}' to paint",
+                         "its layers are: " + ", ".join(layer.name for layer in shot.painted))
+    return _whole(layer, "")
+
+
+def _owner(shot: Shot, number: int) -> Target:
+    """The actor that an instance belongs to, else the object itself: of the environment all with its name."""
+    label = shot.instances.get(number)
+    if label is None:
+        raise LucidError("SHOT_INVALID", f"{number} is the id of nothing in the shot", "capture the shot again")
+    for actor in shot.actors:
+        if number in actor.ids:
+            return _whole(actor, label)
+    same = sorted(other for other in shot.environment_ids if shot.instances[other] == label)
+    return Target(shot.environment.name, tuple(same), label, label)
+
+
+def _whole(layer: Layer, seen: str) -> Target:
+    return Target(layer.name, layer.ids, layer.name, seen)
+
+
+# ---- from who is there to the scene
+
+def object_of(scene: bpy.types.Scene, target: Target) -> bpy.types.Object | None:
+    """The object that stands for it in the scene: the one seen, or what instances it ("Forest/Tree[1]" is the object Forest);
+    for a layer as a whole, the actor's own. None where the scene has none (any more)."""
+    name = target.seen or target.label
+    called = {item.name_full: item for item in scene.objects}
+    if name in called:
+        return called[name]
+    tops = [top for top in called if name.startswith(f"{top}/")]
+    return called[max(tops, key=len)] if tops else None
+
+
+def show_target(context: bpy.types.Context, target: Target) -> bpy.types.Object | None:
+    """Select its object alone, make it active, and choose its layer among the actors. Returns None where nothing could be
+    selected: it is gone, or not in the view layer."""
+    scene = source_scene(context.scene)
+    for index, actor in enumerate(scene.lucid.actors):
+        if actor.target is not None and actor.target.name == target.layer:
+            scene.lucid.actor_index = index
+    view_layer = context.view_layer if scene == context.scene else scene.view_layers[0]
+    found = object_of(scene, target)
+    if found is None or view_layer.objects.get(found.name) != found:
+        return None
+    for other in view_layer.objects:
+        other.select_set(other == found, view_layer=view_layer)
+    view_layer.objects.active = found
+    return found
+
+
+# ---- from a wish to a request
+
+def settled(folder: Path, take: Take, layer: str, instances: tuple[int, ...] = ()) -> TakeRequest:
+    """A take's request as it holds for these ``instances`` of a layer: the layer's prompt and seed are those of the nearest take
+    in its line that painted them all. Raises TAKE_MISSING, TAKE_INVALID."""
+    request = here = take.request()
+    number = take.number
+    while here.edit is not None and (here.edit.layer != layer or here.edit.instances not in ((), instances)):
+        if here.parent is None or here.parent >= number:
+            raise LucidError("TAKE_INVALID", f"take {number} is a change of a take that came after it", "generate a new take")
+        number = here.parent
+        here = get_take(folder, number).request()
+    return replace(request, layer_prompts=_as_in(here.layer_prompts, request.layer_prompts, layer),
+                   layer_seeds=_as_in(here.layer_seeds, request.layer_seeds, layer))
+
+
+def parts_of(shot: Shot, target: Target) -> tuple[int, ...]:
+    """The instances that an edit of it names: an actor is changed as a whole."""
+    return target.instances if target.layer == shot.environment.name else ()
+
+
+def edit_request(folder: Path, shot: Shot, parent: Take, target: Target, *, prompt: str | None = None, seed: int | None = None,
+                 strength: float | None = None, start: str = "noise", change: float = 1.0) -> TakeRequest:
+    """The request of a take with changes of ``target`` alone; what is None stays. ``change`` counts unless from noise.
+
+    Raises EDIT_EMPTY where nothing would change, STRENGTH_INVALID, TAKE_MISSING, TAKE_INVALID.
+    """
+    layer, instances = target.layer, parts_of(shot, target)
+    request = settled(folder, parent, layer, instances)
+    if prompt is not None and not prompt.strip():
+        raise LucidError("PROMPT_EMPTY", "the prompt is empty", f"write what '{target.label}' shows")
+    prompts = {layer: prompt.strip()} if prompt is not None else {}
+    strengths = dict([strength_flag(f"{target.label}={strength}")]) if strength is not None else {}
+    child = replace(request, parent=None, edit=None, layer_prompts=request.layer_prompts | prompts,
+                    layer_seeds=request.layer_seeds | ({layer: seed} if seed is not None else {}),
+                    strengths=request.strengths | strengths)
+    if start == "noise":
+        before, after = ((one.prompt_of(layer), one.seed_of(layer), one.strengths) for one in (request, child))
+        if before == after:
+            raise LucidError("EDIT_EMPTY", f"nothing about '{target.label}' would change",
+                             "change its prompt, seed or strength, or start from a picture")
+    return replace(child, parent=parent.number, edit=Edit(layer, instances, start, 1.0 if start == "noise" else change))
+
+
+def check_wish(request: TakeRequest, folder: Path) -> None:
+    """The shot in ``folder`` can be asked for this. Raises what :func:`check_request` and opening the shot do."""
+    check_request(request, open_shot(folder, verify=False), folder)
+
+
+def unused_seed(folder: Path, layer: str) -> int:
+    """One above every seed that a take of the shot has painted the layer with. Raises TAKE_INVALID."""
+    return max((take.request().seed_of(layer) for take in list_takes(folder)), default=-1) + 1
+
+
+def _as_in(here: dict[str, T], table: dict[str, T], name: str) -> dict[str, T]:
+    """The table with the entry ``name`` as it is ``here``, also where there is none."""
+    rest = {other: value for other, value in table.items() if other != name}
+    return rest | ({name: here[name]} if name in here else {})
