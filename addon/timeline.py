@@ -7,15 +7,14 @@ default, changes sequencer output by up to half of the range; Standard returns e
 strips are blended in (scene-linear, as the worker composites), no dither, the resolution and the frame rate.
 Workspaces show the timeline through ``workspace.sequencer_scene``.
 
-The final is seen; the layers are muted, and composited by alpha-over they give the final again. Heat maps of the
-take's verdict, where they are wanted, lie above everything, muted too: unmute one to see it over the final.
+The final is seen; the layers are muted, and composited by alpha-over they give the painted part of the final again
+(``compositor`` rebuilds all of it: shadows, volumes and the edges that two actors share). Heat maps of the take's verdict,
+where they are wanted, lie above everything, muted too: unmute one to see it over the final. The sound of the shot comes
+with its first take, below it, once.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -25,11 +24,14 @@ from ..inference.shot.model import Frames, Rate, Shot, frame_path
 from ..inference.shot.store import open_shot, sha256_file
 from ..inference.shot.takes import State, Take, get_take
 from ..inference.shot.verdict_file import HEAT, heat_maps
+from .soundtrack import add_sound, hear, sound_file, sound_strip
+from .strips import blend_path as blend_path
+from .strips import directory, lucid_strips, overlaps, shot_strips
 
 VIEW_TRANSFORM = "Standard"
 COMPOSITE_SPACE = "Linear Rec.709"      # where strips are blended: as the worker composites its layers
+COMPOSITING = "lucid_compositing"       # on a scene made for the compositor: it is no timeline
 _CHANNELS = 128             # Blender's limit
-_TAKE_FOLDER = re.compile(r"\.lucid/takes/\d+/")
 _COLOURS = {"final": "COLOR_04", "environment": "COLOR_05"}
 _ACTOR_COLOUR = "COLOR_06"
 _HEAT_COLOUR = "COLOR_01"
@@ -40,24 +42,30 @@ def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int, *, heat:
 
     Frames are named by scene frame and sit there; with a step, each is held until the next. Other takes in the same
     range are muted. A take that is there already is shown again, never doubled. With ``heat``, its heat maps are there
-    too. Raises TAKE_MISSING, TAKE_NOT_DONE, TAKE_CORRUPT, HEAT_MISSING, TIMELINE_FULL, COLOUR_CONFIG and what opening a
-    shot raises; then nothing has been changed.
+    too. Raises TAKE_MISSING, TAKE_NOT_DONE, TAKE_CORRUPT, HEAT_MISSING, SHOT_CORRUPT, TIMELINE_FULL, COLOUR_CONFIG and
+    what opening a shot raises; then nothing has been changed.
     """
     shot = open_shot(shot_folder, verify=False)
     take = get_take(shot_folder.resolve(), number)
-    sequences = _verified_sequences(shot, take)
-    maps = _heat_sequences(shot, take) if heat else []
+    sequences, maps = verified_sequences(shot, take), heat_sequences(shot, take) if heat else []
+    sound = sound_file(shot_folder, shot)
     timeline = _matching_timeline(scene, shot)
-    present = [] if timeline is None else [s for s in _lucid_strips(timeline) if _directory(s).is_relative_to(take.folder)]
-    missing = _missing(take, sequences, maps, {_directory(strip) for strip in present})
-    channel = 1 if timeline is None or not missing else _free_channel(timeline, shot.frames, len(missing))
-    if timeline is None:
-        timeline = _new_timeline(scene, shot)
+    present = [] if timeline is None else [s for s in lucid_strips(timeline) if directory(s).is_relative_to(take.folder)]
+    missing = _missing(take, sequences, maps, {directory(strip) for strip in present})
+    if timeline is not None and (shot_strips(timeline, shot_folder) or (sound and sound_strip(timeline, sound))):
+        sound = None            # it came with the shot's first take; one that was deleted since stays away
+    count = len(missing) + (sound is not None)
+    channel = 1 if timeline is None or not count else _free_channel(timeline, shot.frames, count)
+    timeline = timeline or _new_timeline(scene, shot)
+    if sound is not None:
+        add_sound(timeline, shot, sound, channel)
+        channel += 1
     if missing:
         present += [_add_strip(timeline, shot, take, name, pattern, channel + offset)
                     for offset, (name, pattern) in enumerate(missing)]
         _include(timeline, shot.frames)
     _show(timeline, shot.frames, present, take)
+    hear(timeline, shot, shot_folder)
     for workspace in bpy.data.workspaces:
         shown = workspace.sequencer_scene
         if shown is None or shown.lucid.source is not None:     # an edit of the user's own stays where it is
@@ -74,7 +82,7 @@ def source_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
     return scene.lucid.source or scene
 
 
-def _verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
+def verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
     """(name, pattern) from the farthest layer to the final, with every frame on disk as the worker left it."""
     state = take.state()
     result = take.result()
@@ -91,7 +99,7 @@ def _verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
     return sequences
 
 
-def _heat_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
+def heat_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
     """(name, pattern) of each heat map, with every frame on disk."""
     hint = f"measure it with heat maps: lucid measure {take.folder.parents[1].name} --take {take.number} --heat"
     maps = heat_maps(take.folder)
@@ -117,7 +125,7 @@ def _matching_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene | 
     """The timeline of the same source with the shot's size and rate: a cut can hold several shots and takes."""
     source = source_scene(scene)
     for other in bpy.data.scenes:
-        if other.lucid.source == source and _picture(other) == _wanted(shot):
+        if other.lucid.source == source and not other.get(COMPOSITING) and _picture(other) == _wanted(shot):
             return other
     return None
 
@@ -139,26 +147,32 @@ def _blender_rate(rate: Rate) -> tuple[int, float]:
     return fps, fps / rate.fps
 
 
-def _new_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene:
-    source = source_scene(scene)
-    timeline = bpy.data.scenes.new(f"{source.name} timeline")
-    timeline.lucid.source = source
-    render, view = timeline.render, timeline.view_settings
+def exact_scene(source: bpy.types.Scene, shot: Shot, name: str) -> bpy.types.Scene:
+    """A new scene of the shot's size, rate and range that shows values as they are. Raises COLOUR_CONFIG."""
+    made = bpy.data.scenes.new(name)
+    made.lucid.source = source
+    render, view = made.render, made.view_settings
     render.resolution_x, render.resolution_y, render.resolution_percentage = shot.size.width, shot.size.height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, shot.pixel_aspect), max(1.0, 1.0 / shot.pixel_aspect)
     render.fps, render.fps_base = _blender_rate(shot.rate)
     render.dither_intensity = 0.0           # noise on the way from 16 bits to 8
-    timeline.frame_start, timeline.frame_end = shot.frames.start, shot.frames.end
-    timeline.frame_current = shot.frames.start
+    made.frame_start, made.frame_end = shot.frames.start, shot.frames.end
+    made.frame_current = shot.frames.start
     try:
         view.view_transform = VIEW_TRANSFORM
-        timeline.sequencer_colorspace_settings.name = COMPOSITE_SPACE
+        made.sequencer_colorspace_settings.name = COMPOSITE_SPACE
     except TypeError as error:
-        bpy.data.scenes.remove(timeline)
+        bpy.data.scenes.remove(made)
         raise LucidError("COLOUR_CONFIG",
                          f"this colour configuration has no '{VIEW_TRANSFORM}' view of {COMPOSITE_SPACE}: {error}",
                          "start Blender without the OCIO environment variable") from error
     view.look, view.exposure, view.gamma, view.use_curve_mapping = "None", 0.0, 1.0, False
+    return made
+
+
+def _new_timeline(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene:
+    source = source_scene(scene)
+    timeline = exact_scene(source, shot, f"{source.name} timeline")
     timeline.sequence_editor_create()
     return timeline
 
@@ -177,22 +191,16 @@ def _add_strip(timeline: bpy.types.Scene, shot: Shot, take: Take, name: str, pat
     strip.colorspace_settings.name = "sRGB"
     strip.alpha_mode = "STRAIGHT"
     strip.blend_type = "ALPHA_OVER"
+    strip.select = False        # Replace acts on what the user selects, else on what is seen
     strip.color_tag = _HEAT_COLOUR if pattern.startswith(f"{HEAT}/") else _COLOURS.get(name, _ACTOR_COLOUR)
     return strip
-
-
-def blend_path(path: Path) -> str:
-    """``path`` relative to the .blend where there is one and it is on the same drive."""
-    if not bpy.data.filepath or path.drive != Path(bpy.data.filepath).drive:
-        return str(path)
-    return bpy.path.relpath(str(path)).replace(os.sep, "/")
 
 
 def _free_channel(timeline: bpy.types.Scene, frames: Frames, count: int) -> int:
     """The first of ``count`` channels above everything in the range, also what is not Lucid's."""
     editor = timeline.sequence_editor
     strips = editor.strips if editor is not None else ()
-    channel = max((strip.channel for strip in strips if _overlaps(strip, frames)), default=0) + 1
+    channel = max((strip.channel for strip in strips if overlaps(strip, frames)), default=0) + 1
     if channel + count - 1 > _CHANNELS:
         raise LucidError("TIMELINE_FULL", f"'{timeline.name}' has no {count} free channels left at these frames",
                          "delete strips of takes you do not want there")
@@ -206,23 +214,8 @@ def _include(timeline: bpy.types.Scene, frames: Frames) -> None:
 
 def _show(timeline: bpy.types.Scene, frames: Frames, strips: list[bpy.types.ImageStrip], take: Take) -> None:
     """This take's final is seen; its layers and every other take in the range are muted."""
-    for strip in _lucid_strips(timeline):
-        if _overlaps(strip, frames):
+    for strip in lucid_strips(timeline):
+        if overlaps(strip, frames):
             strip.mute = True
     for strip in strips:
-        strip.mute = _directory(strip) != take.folder / "final"
-
-
-def _lucid_strips(timeline: bpy.types.Scene) -> Iterator[bpy.types.ImageStrip]:
-    editor = timeline.sequence_editor
-    for strip in editor.strips_all if editor is not None else ():
-        if strip.type == "IMAGE" and _TAKE_FOLDER.search(_directory(strip).as_posix() + "/"):
-            yield strip
-
-
-def _directory(strip: bpy.types.ImageStrip) -> Path:
-    return Path(bpy.path.abspath(strip.directory)).resolve()
-
-
-def _overlaps(strip: bpy.types.Strip, frames: Frames) -> bool:
-    return strip.left_handle <= frames.end and strip.right_handle > frames.start
+        strip.mute = directory(strip) != take.folder / "final"

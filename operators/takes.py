@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes: read the list again, put one on the timeline, look at the files."""
+"""Takes: read the list again, put one on the timeline, show it there or put it in another's place, look at the files."""
 
 from __future__ import annotations
 
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
+from ..addon.cut import cut_of, is_cut, replace_take, replaceable, show_take
 from ..addon.shots import active_shot
 from ..addon.timeline import import_take, source_scene
 from ..inference.errors import LucidError
@@ -17,6 +18,35 @@ def _has_shot(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool
         cls.poll_message_set("Capture the shot first")
         return False
     return True
+
+
+def _chooses_take(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """Whether the list shows takes of this scene's shot and one is done."""
+    if not _has_shot(cls, context):
+        return False
+    runtime = context.window_manager.lucid
+    if runtime.takes_of != source_scene(context.scene).lucid.shot:
+        cls.poll_message_set("The list shows another scene's takes: refresh it")
+        return False
+    if not any(row.state == State.DONE.name for row in runtime.takes):
+        cls.poll_message_set("No take is done yet")
+        return False
+    return True
+
+
+def _is_cut(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if not _chooses_take(cls, context):
+        return False
+    if not is_cut(context, source_scene(context.scene).lucid.shot):
+        cls.poll_message_set("No take of this shot is on a timeline: import one first")
+        return False
+    return True
+
+
+def _number(operator: bpy.types.Operator, context: bpy.types.Context) -> int:
+    """The take that is asked for, else the one chosen in the list."""
+    runtime = context.window_manager.lucid
+    return operator.number or runtime.takes[runtime.take_index].number
 
 
 class LUCID_OT_takes_refresh(bpy.types.Operator):
@@ -36,7 +66,8 @@ class LUCID_OT_takes_refresh(bpy.types.Operator):
 
 
 class LUCID_OT_import_take(bpy.types.Operator):
-    """Put the take on the timeline of this scene, at the shot's own frames: the final, and each layer muted below it"""
+    """Put the take on the timeline of this scene, at the shot's own frames: the final, each layer muted below it, and the
+    shot's sound"""
 
     bl_idname = "lucid.import_take"
     bl_label = "Import"
@@ -50,26 +81,73 @@ class LUCID_OT_import_take(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not _has_shot(cls, context):
-            return False
-        runtime = context.window_manager.lucid
-        if runtime.takes_of != source_scene(context.scene).lucid.shot:
-            cls.poll_message_set("The list shows another scene's takes: refresh it")
-            return False
-        if not any(row.state == State.DONE.name for row in runtime.takes):
-            cls.poll_message_set("No take is done yet")
-            return False
-        return True
+        return _chooses_take(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, runtime = source_scene(context.scene), context.window_manager.lucid
-        number = self.number or runtime.takes[runtime.take_index].number
+        scene, number = source_scene(context.scene), _number(self, context)
         try:
             timeline = import_take(scene, active_shot(scene), number, heat=self.heat)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         self.report({"INFO"}, f"Take {number} is on '{timeline.name}': open a Sequencer to see it")
+        return {"FINISHED"}
+
+
+class LUCID_OT_take_show(bpy.types.Operator):
+    """See the take on the timeline in place of the shot's other takes there, to compare them"""
+
+    bl_idname = "lucid.take_show"
+    bl_label = "Show"
+    bl_options = {"REGISTER", "UNDO"}
+
+    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
+                        options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _is_cut(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder, number = active_shot(source_scene(context.scene)), _number(self, context)
+        try:
+            cut = cut_of(context, folder)
+            show_take(cut, folder, number)
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"'{cut.name}' shows take {number}")
+        return {"FINISHED"}
+
+
+class LUCID_OT_take_replace(bpy.types.Operator):
+    """Let the selected strips of this shot, or else those that are seen, show the take. Their trims, transforms, modifiers and
+    keyframes stay"""
+
+    bl_idname = "lucid.take_replace"
+    bl_label = "Replace"
+    bl_options = {"REGISTER", "UNDO"}
+
+    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
+                        options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _is_cut(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder, number = active_shot(source_scene(context.scene)), _number(self, context)
+        try:
+            strips = replaceable(cut_of(context, folder), folder)
+            changed = replace_take(folder, number, strips)
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not changed:
+            self.report({"WARNING"}, f"They show take {number} already" if strips else
+                        "Select the strips to replace: none of this shot is seen")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{changed} strip{'s show' if changed > 1 else ' shows'} take {number} now")
         return {"FINISHED"}
 
 
@@ -90,4 +168,4 @@ class LUCID_OT_open_folder(bpy.types.Operator):
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (LUCID_OT_takes_refresh, LUCID_OT_import_take, LUCID_OT_open_folder))
+    (LUCID_OT_takes_refresh, LUCID_OT_import_take, LUCID_OT_take_show, LUCID_OT_take_replace, LUCID_OT_open_folder))

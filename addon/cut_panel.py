@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done with the chosen take on the timeline and in the compositor: beside the list of takes, and in the
+Sequencer's sidebar with a list of its own."""
+
+from __future__ import annotations
+
+import bpy
+
+from .timeline import source_scene
+
+
+class LUCID_PT_take_cut(bpy.types.Panel):
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Lucid"
+    bl_label = "In the Cut"
+    bl_parent_id = "LUCID_PT_takes"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        _draw_verbs(self.layout)
+
+
+class LUCID_PT_sequencer(bpy.types.Panel):
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Lucid"
+    bl_label = "Takes"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
+        row = self.layout.row()
+        if runtime.takes_of == settings.shot:
+            row.template_list("LUCID_UL_takes", "sequencer", runtime, "takes", runtime, "take_index", rows=3)
+        else:
+            row.label(text="Another scene's takes: refresh" if settings.shot else "No shot is captured yet")
+        row.operator("lucid.takes_refresh", text="", icon="FILE_REFRESH")
+        self.layout.operator("lucid.import_take", text="Import to Timeline", icon="SEQUENCE")
+        _draw_verbs(self.layout)
+
+
+def _draw_verbs(layout: bpy.types.UILayout) -> None:
+    row = layout.row(align=True)
+    row.operator("lucid.take_show", icon="HIDE_OFF")
+    row.operator("lucid.take_replace", icon="UV_SYNC_SELECT")
+    layout.operator("lucid.compositor_group", icon="NODE_COMPOSITING")
+
+
+register, unregister = bpy.utils.register_classes_factory((LUCID_PT_take_cut, LUCID_PT_sequencer))
