@@ -3,14 +3,44 @@
 
 
 def register() -> None:
-    from . import actors, capture, generate, measure, pose, preflight, sequence, takes
+    from . import (
+        actors,
+        capture,
+        compositor,
+        edit,
+        generate,
+        install,
+        measure,
+        moves,
+        pose,
+        preflight,
+        preview,
+        sequence,
+        takes,
+    )
 
-    for module in (actors, pose, preflight, capture, sequence, generate, takes, measure):
+    for module in (actors, moves, pose, preflight, preview, capture, sequence, generate, takes, compositor, measure, edit,
+                   install):
         module.register()
 
 
 def unregister() -> None:
-    from . import actors, capture, generate, measure, pose, preflight, sequence, takes
+    from . import (
+        actors,
+        capture,
+        compositor,
+        edit,
+        generate,
+        install,
+        measure,
+        moves,
+        pose,
+        preflight,
+        preview,
+        sequence,
+        takes,
+    )
 
-    for module in (measure, takes, generate, sequence, capture, preflight, pose, actors):
+    for module in (install, edit, measure, compositor, takes, generate, sequence, capture, preview, preflight, pose, moves,
+                   actors):
         module.unregister()
