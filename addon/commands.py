@@ -34,7 +34,7 @@ from .capture import CaptureSpec, capture_sequence, default_size
 from .capture.preflight import check_shot
 from .capture.sequence import planned, shots_of
 from .capture.show import PASS_TEXTS
-from .session import Job
+from .session import Job, OwnJob
 from .shots import blend_name, capture_spec, free_shot_folder, has_camera
 from .staging import frame_camera, play_action
 from .timeline import import_take, source_scene
@@ -158,7 +158,7 @@ def _run(arguments: argparse.Namespace) -> int:
     target = free_shot_folder(arguments.out, blend_name())
     _capture_all([(spec, target)])
     check_request(request, open_shot(target, verify=False), target)      # objects have names only now
-    number = _generate(target, Job(target, request))
+    number = _generate(target, OwnJob(target, request))
     out = target.with_suffix(".blend")
     _import_and_save(target, number, out)
     say(f"shot: {target}")

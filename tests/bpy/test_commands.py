@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from lucid.addon import commands, worker
-from lucid.addon.session import Job
+from lucid.addon.session import OwnJob
 from lucid.addon.staging import frame_camera, play_action
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
@@ -301,7 +301,7 @@ def test_inspect_is_the_workers(blend: Path, tmp_path: Path, with_worker: None, 
 
 def test_a_job_is_cancelled_by_its_file(tmp_path: Path, with_worker: None) -> None:
     make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
-    job = Job(tmp_path / "walk.lucid", TakeRequest("a street", steps=500))
+    job = OwnJob(tmp_path / "walk.lucid", TakeRequest("a street", steps=500))
     job.cancel()
     while not (status := job.status()).over:
         job.wait(0.1)
@@ -311,7 +311,7 @@ def test_a_job_is_cancelled_by_its_file(tmp_path: Path, with_worker: None) -> No
 
 def test_a_killed_worker_is_no_finished_take(tmp_path: Path, with_worker: None) -> None:
     make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
-    job = Job(tmp_path / "walk.lucid", TakeRequest("a street", steps=500))
+    job = OwnJob(tmp_path / "walk.lucid", TakeRequest("a street", steps=500))
     while job.status().state is not State.RUNNING:
         job.wait(0.1)
     job._process.send_signal(signal.SIGKILL)
@@ -328,7 +328,7 @@ def test_a_failure_that_nobody_foresaw_reaches_blender(tmp_path: Path, with_work
     np.savez(folder / "camera.npz", K=np.zeros(2), world_from_camera=np.zeros(2))
     (folder / "shot.json").unlink()
     seal(folder, shot)
-    job = Job(folder, TakeRequest("a street", steps=1))
+    job = OwnJob(folder, TakeRequest("a street", steps=1))
     while not (status := job.status()).over:
         job.wait(0.25)
     assert status.state is State.FAILED and status.error is not None and status.error.code == "INTERNAL"
@@ -339,7 +339,7 @@ def test_a_worker_that_cannot_start_fails_its_take(registered: None, tmp_path: P
     (tmp_path / "python").write_text("no program")
     monkeypatch.setenv("LUCID_WORKER_PYTHON", str(tmp_path / "python"))
     with pytest.raises(LucidError, match="WORKER_MISSING: .*cannot be started"):
-        Job(tmp_path / "walk.lucid", TakeRequest("a street"))
+        OwnJob(tmp_path / "walk.lucid", TakeRequest("a street"))
     assert [take.state() for take in list_takes(tmp_path / "walk.lucid")] == [State.FAILED]
 
 
