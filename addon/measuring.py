@@ -14,9 +14,9 @@ from ..inference.shot.takes import State, Take
 from ..inference.shot.verdict_file import verdict_of
 from ..inference.shot.verdicts import Verdict
 from . import worker
+from .redraw import tick
 
 REPORT = "verdict.html"
-_POLL = 0.25            # seconds
 _SAID = re.compile(r"measured (\d+) of (\d+) frames")
 
 
@@ -115,9 +115,4 @@ def stop_polling() -> None:
 
 
 def _tick() -> float | None:
-    goes_on = mirror()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-    return _POLL if goes_on else None
+    return tick(mirror)

@@ -24,10 +24,10 @@ from ..inference.worker.client import reap
 from ..inference.worker.protocol import RESUME, RUN
 from . import worker
 from .dispatch import Dispatch
+from .redraw import tick
 
 References = Mapping[str, Sequence[Path]]
 KILL_AFTER = 10.0       # seconds between a polite cancel and the kill
-_POLL = 0.25            # seconds between two looks at a running job
 
 
 @dataclass(frozen=True)
@@ -255,12 +255,7 @@ def stop_polling() -> None:
 
 
 def _tick() -> float | None:
-    goes_on = mirror()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-    return _POLL if goes_on else None
+    return tick(mirror)
 
 
 def _read_takes_of(job: Job) -> None:

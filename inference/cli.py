@@ -23,7 +23,6 @@ from .generation.asked import CHANGE, check_reference, edited, settled
 from .generation.target import named, parse_at, pick
 from .heap import give_back_freed_blocks
 from .measuring import UNMEASURABLE, add_measure, measure, ranked
-from .serve import add_serve
 from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
 from .shot.model import Shot, TakeRequest
@@ -31,6 +30,9 @@ from .shot.requests import STARTS, check_layers
 from .shot.sealed import keep_layers
 from .shot.store import open_shot, write_atomic
 from .shot.takes import State, Take, get_take, new_take, resume
+
+#: seconds after which a worker that nobody needs ends
+IDLE = 900.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,7 +73,13 @@ def _parser() -> Parser:
     sheet.add_argument("--out", type=Path, required=True, metavar="PNG")
     doctor = verbs.add_parser("doctor", help="say what this worker can run on")
     doctor.set_defaults(function=_doctor)
-    add_serve(verbs)
+    served = verbs.add_parser("serve", help="run takes for Blender, until nobody needs it any more",
+                              description="A worker that Blender finds by itself; it listens on this machine alone.")
+    served.add_argument("--idle", type=float, default=IDLE, metavar="SECONDS",
+                        help=f"end after so long without a job or a listener (default {IDLE:g})")
+    served.add_argument("--root", action="append", default=[], type=Path, metavar="FOLDER",
+                        help="touch shots below this folder only; repeatable (default: every shot of this user's)")
+    served.set_defaults(function=_serve)
     return parser
 
 
@@ -284,6 +292,12 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
     contact_sheet(arguments.shot, arguments.take, arguments.out)
     say(str(arguments.out))
     return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from .serve import serve  # only this verb needs what a server does
+
+    return serve(arguments.idle, arguments.root)
 
 
 def _doctor(_arguments: argparse.Namespace) -> int:

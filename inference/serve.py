@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import secrets
@@ -13,6 +12,7 @@ import stat
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,28 +29,17 @@ from .worker.registry import INDEX, Jobs
 from .worker.ring import Ring
 from .worker.runner import Runner
 
-IDLE = 900.0            # seconds
 GRACE = 10.0            # seconds for the running take to stop; after that it is interrupted, and can be resumed too
 _LOOK = 0.1             # seconds between two looks at whether it is time to end
 
 
-def add_serve(verbs: Any) -> None:
-    """The flags of ``serve``."""
-    parser = verbs.add_parser("serve", help="run takes for Blender, until nobody needs it any more",
-                              description="A worker that Blender finds by itself; it listens on this machine alone.")
-    parser.add_argument("--idle", type=float, default=IDLE, metavar="SECONDS",
-                        help=f"end after so long without a job or a listener (default {IDLE:g})")
-    parser.add_argument("--root", action="append", default=[], type=Path, metavar="FOLDER",
-                        help="touch shots below this folder only; repeatable (default: every shot of this user's)")
-    parser.set_defaults(function=serve)
-
-
-def serve(arguments: argparse.Namespace) -> int:
-    """Be the worker, or find that one runs. Raises USAGE, DISK_WRITE, WORKER_FOREIGN, WORKER_START, WORKER_OLDER and
+def serve(idle: float, roots: Sequence[Path]) -> int:
+    """Be the worker, which ends after ``idle`` seconds without a job or a listener and touches shots below ``roots`` alone, or
+    any with none; or find that one runs. Raises USAGE, DISK_WRITE, WORKER_FOREIGN, WORKER_START, WORKER_OLDER and
     WORKER_NEWER."""
-    if not arguments.idle > 0.0:
-        raise LucidError("USAGE", f"--idle {arguments.idle:g} is not a time", "write --idle 900")
-    for root in arguments.root:
+    if not idle > 0.0:
+        raise LucidError("USAGE", f"--idle {idle:g} is not a time", "write --idle 900")
+    for root in roots:
         if not root.is_dir():
             raise LucidError("USAGE", f"--root {root} is not a folder", "give one that is there")
     lock = _run_folder() / "worker.lock"
@@ -59,7 +48,7 @@ def serve(arguments: argparse.Namespace) -> int:
     while time.monotonic() < deadline:
         with locked(lock) as mine:
             if mine:
-                return _Worker(arguments.idle, [root.absolute() for root in arguments.root]).run()
+                return _Worker(idle, [root.absolute() for root in roots]).run()
         server = find()             # one that has the lock starts, runs or is about to end
         if server is not None:
             say(f"a worker runs already: process {server.record.pid}, port {server.record.port}")

@@ -1,30 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Thin verbs: poll, read the settings, call addon, report. Importing this needs no bpy; ``register()`` does."""
 
+from __future__ import annotations
+
+from types import ModuleType
+
 
 def register() -> None:
-    from . import (
-        actors,
-        capture,
-        compositor,
-        edit,
-        generate,
-        install,
-        measure,
-        moves,
-        pose,
-        preflight,
-        preview,
-        sequence,
-        takes,
-    )
-
-    for module in (actors, moves, pose, preflight, preview, capture, sequence, generate, takes, compositor, measure, edit,
-                   install):
+    for module in _modules():
         module.register()
 
 
 def unregister() -> None:
+    for module in reversed(_modules()):
+        module.unregister()
+
+
+def _modules() -> tuple[ModuleType, ...]:
     from . import (
         actors,
         capture,
@@ -41,6 +33,4 @@ def unregister() -> None:
         takes,
     )
 
-    for module in (install, edit, measure, compositor, takes, generate, sequence, capture, preview, preflight, pose, moves,
-                   actors):
-        module.unregister()
+    return (actors, moves, pose, preflight, preview, capture, sequence, generate, takes, compositor, measure, edit, install)

@@ -10,7 +10,7 @@ from ..addon.compositor import compositor_group
 from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
 from ..inference.errors import LucidError
-from ..inference.shot.takes import State
+from .common import chooses_take, take_number
 
 
 class LUCID_OT_compositor_group(bpy.types.Operator):
@@ -25,21 +25,10 @@ class LUCID_OT_compositor_group(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        runtime, shot = context.window_manager.lucid, source_scene(context.scene).lucid.shot
-        if not shot:
-            cls.poll_message_set("Capture the shot first")
-            return False
-        if runtime.takes_of != shot:
-            cls.poll_message_set("The list shows another scene's takes: refresh it")
-            return False
-        if not any(row.state == State.DONE.name for row in runtime.takes):
-            cls.poll_message_set("No take is done yet")
-            return False
-        return True
+        return chooses_take(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, runtime = source_scene(context.scene), context.window_manager.lucid
-        number = self.number or runtime.takes[runtime.take_index].number
+        scene, number = source_scene(context.scene), take_number(self, context)
         try:
             place, group = compositor_group(scene, active_shot(scene), number)
         except LucidError as error:

@@ -16,6 +16,7 @@ from ..addon.timeline import source_scene
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import get_take
+from .common import went_well
 
 _KEEP = {"SKIP_SAVE"}
 _PROMPT = "Click what is to change in a picture of a take (Sequencer preview, Image Editor, camera view); Esc: cancel"
@@ -157,15 +158,10 @@ class LUCID_OT_edit(bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        runtime = context.window_manager.lucid
         if active_shot(scene) == folder:
-            runtime.read_takes(scene.lucid.shot)
-        if bpy.app.background:      # no window, no timers: wait here
-            while session.mirror():
-                job.wait(0.25)
-            if runtime.error:
-                self.report({"ERROR"}, runtime.error)
-                return {"CANCELLED"}
+            context.window_manager.lucid.read_takes(scene.lucid.shot)
+        if not went_well(self, context, session.mirror, job):
+            return {"CANCELLED"}
         self.report({"INFO"}, f"Take {job.take.number} changes '{edit.label}' of take {edit.take}")
         return {"FINISHED"}
 

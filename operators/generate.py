@@ -11,6 +11,7 @@ from ..addon.timeline import source_scene
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import State, get_take
+from .common import went_well
 
 
 class LUCID_OT_generate(bpy.types.Operator):
@@ -39,14 +40,9 @@ class LUCID_OT_generate(bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        runtime = context.window_manager.lucid
-        runtime.read_takes(scene.lucid.shot)
-        if bpy.app.background:      # no window, no timers: wait here
-            while session.mirror():
-                job.wait(0.25)
-            if runtime.error:
-                self.report({"ERROR"}, runtime.error)
-                return {"CANCELLED"}
+        context.window_manager.lucid.read_takes(scene.lucid.shot)
+        if not went_well(self, context, session.mirror, job):
+            return {"CANCELLED"}
         self.report({"INFO"}, f"Take {job.take.number} of {folder.name}")
         return {"FINISHED"}
 
@@ -77,12 +73,8 @@ class LUCID_OT_resume(bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if bpy.app.background:      # no window, no timers: wait here
-            while session.mirror():
-                job.wait(0.25)
-            if runtime.error:
-                self.report({"ERROR"}, runtime.error)
-                return {"CANCELLED"}
+        if not went_well(self, context, session.mirror, job):
+            return {"CANCELLED"}
         self.report({"INFO"}, f"Take {job.take.number} goes on")
         return {"FINISHED"}
 

@@ -11,6 +11,7 @@ from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
 from ..inference.errors import LucidError
 from ..inference.shot.takes import State, get_take
+from .common import went_well
 
 
 def _chosen(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
@@ -49,12 +50,8 @@ class LUCID_OT_measure(bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if bpy.app.background:      # no window, no timers: wait here
-            while measuring.mirror():
-                item.wait(0.25)
-            if error := context.window_manager.lucid.error:
-                self.report({"ERROR"}, error)
-                return {"CANCELLED"}
+        if not went_well(self, context, measuring.mirror, item):
+            return {"CANCELLED"}
         self.report({"INFO"}, f"Measuring take {item.take.number} of {folder.name}")
         return {"FINISHED"}
 

@@ -10,43 +10,16 @@ from ..addon.cut import cut_of, is_cut, replace_take, replaceable, show_take
 from ..addon.shots import active_shot
 from ..addon.timeline import import_take, source_scene
 from ..inference.errors import LucidError
-from ..inference.shot.takes import State
-
-
-def _has_shot(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if not source_scene(context.scene).lucid.shot:
-        cls.poll_message_set("Capture the shot first")
-        return False
-    return True
-
-
-def _chooses_take(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """Whether the list shows takes of this scene's shot and one is done."""
-    if not _has_shot(cls, context):
-        return False
-    runtime = context.window_manager.lucid
-    if runtime.takes_of != source_scene(context.scene).lucid.shot:
-        cls.poll_message_set("The list shows another scene's takes: refresh it")
-        return False
-    if not any(row.state == State.DONE.name for row in runtime.takes):
-        cls.poll_message_set("No take is done yet")
-        return False
-    return True
+from .common import chooses_take, has_shot, take_number
 
 
 def _is_cut(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if not _chooses_take(cls, context):
+    if not chooses_take(cls, context):
         return False
     if not is_cut(context, source_scene(context.scene).lucid.shot):
         cls.poll_message_set("No take of this shot is on a timeline: import one first")
         return False
     return True
-
-
-def _number(operator: bpy.types.Operator, context: bpy.types.Context) -> int:
-    """The take that is asked for, else the one chosen in the list."""
-    runtime = context.window_manager.lucid
-    return operator.number or runtime.takes[runtime.take_index].number
 
 
 class LUCID_OT_takes_refresh(bpy.types.Operator):
@@ -58,7 +31,7 @@ class LUCID_OT_takes_refresh(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _has_shot(cls, context)
+        return has_shot(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.window_manager.lucid.read_takes(source_scene(context.scene).lucid.shot)
@@ -81,10 +54,10 @@ class LUCID_OT_import_take(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _chooses_take(cls, context)
+        return chooses_take(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, number = source_scene(context.scene), _number(self, context)
+        scene, number = source_scene(context.scene), take_number(self, context)
         try:
             timeline = import_take(scene, active_shot(scene), number, heat=self.heat)
         except LucidError as error:
@@ -109,7 +82,7 @@ class LUCID_OT_take_show(bpy.types.Operator):
         return _is_cut(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        folder, number = active_shot(source_scene(context.scene)), _number(self, context)
+        folder, number = active_shot(source_scene(context.scene)), take_number(self, context)
         try:
             cut = cut_of(context, folder)
             show_take(cut, folder, number)
@@ -136,7 +109,7 @@ class LUCID_OT_take_replace(bpy.types.Operator):
         return _is_cut(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        folder, number = active_shot(source_scene(context.scene)), _number(self, context)
+        folder, number = active_shot(source_scene(context.scene)), take_number(self, context)
         try:
             strips = replaceable(cut_of(context, folder), folder)
             changed = replace_take(folder, number, strips)
@@ -160,7 +133,7 @@ class LUCID_OT_open_folder(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _has_shot(cls, context)
+        return has_shot(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         bpy.ops.wm.path_open(filepath=str(active_shot(source_scene(context.scene))))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lucid.inference.shot import store
@@ -29,7 +31,12 @@ from lucid.inference.shot.model import (
 )
 from lucid.inference.shot.model import Layer as ShotLayer
 from lucid.inference.shot.takes import State, Take, new_take
+from lucid.inference.shot.verdicts import Figure
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from lucid.inference.truth.ground import Ground
+    from lucid.inference.truth.watch import Metric
 
 Array = NDArray[np.float64]
 FLOOR, WALL, SPHERE, BALL = 1, 2, 3, 4
@@ -143,16 +150,19 @@ def picture(world: World, frame: float, *, hidden: tuple[int, ...] = (), side: i
     return (total / side**2).astype(np.float32)
 
 
-def pictures(world: World) -> Callable[[int], NDArray[np.float32]]:
-    """Every frame's picture, made once."""
-    made: dict[int, NDArray[np.float32]] = {}
+def pictures(world: World, side: int = 3) -> Callable[[int], NDArray[np.float32]]:
+    """Every frame's picture, made once; ``side`` is that of :func:`picture`."""
+    return cache(lambda index: picture(world, index, side=side))
 
-    def of(index: int) -> NDArray[np.float32]:
-        if index not in made:
-            made[index] = picture(world, index)
-        return made[index]
 
-    return of
+def judged(metric: Metric, ground: Ground, of: Callable[[int], NDArray[np.float32]]) -> dict[str, Figure]:
+    """What one measure says of the pictures ``of`` a shot's frames, by the figures' names."""
+    from lucid.inference.truth.watch import (
+        watch,  # Blender's Python, which writes such shots too, has not what it needs
+    )
+
+    watch(ground, of, [metric])
+    return {figure.name: figure for figure in metric.figures()}
 
 
 def flow(world: World, frame: int, ids: NDArray[np.uint32], rest: Array, to: int) -> tuple[Array, NDArray[np.bool_]]:

@@ -8,42 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import bpy
-import cv2
 import numpy as np
 import pytest
 from lucid.addon.cut import replace_take, replaceable
 from lucid.addon.timeline import import_take
 from lucid.inference.errors import LucidError
-from lucid.inference.shot.model import Frames, Shot, frame_path
+from lucid.inference.shot.model import Frames, Shot
 from lucid.inference.shot.store import open_shot, seal
-from lucid.inference.shot.takes import get_take
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
+from lucid.tests.timelines import final_frame, rendered_frame, strips_of
 
 
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
     return make_shot(tmp_path / "walk.lucid", frames=Frames(11, 14))
-
-
-def _strips(timeline: bpy.types.Scene) -> list[bpy.types.ImageStrip]:
-    return sorted(timeline.sequence_editor.strips, key=lambda strip: strip.channel)
-
-
-def _rendered(timeline: bpy.types.Scene, frame: int, path: Path) -> np.ndarray:
-    timeline.frame_set(frame)
-    timeline.render.image_settings.file_format = "PNG"
-    timeline.render.image_settings.color_mode = "RGB"
-    timeline.render.filepath = str(path)
-    bpy.context.window.scene = timeline
-    bpy.ops.render.render(write_still=True)
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(int)
-
-
-def _final(folder: Path, number: int, frame: int) -> np.ndarray:
-    """In steps of 8 bits."""
-    take = get_take(folder, number)
-    return cv2.imread(str(take.folder / frame_path(take.final_pattern, frame)), cv2.IMREAD_UNCHANGED) / 257.0
 
 
 def _sounding(folder: Path, frames: Frames) -> Shot:
@@ -74,7 +53,7 @@ def test_the_sound_comes_once_and_stays(scene: bpy.types.Scene, shot: Shot, tmp_
     assert (sound.name, sound.channel, sound.mute) == ("lucid walk · sound", 1, False)
     assert (sound.left_handle, sound.right_handle) == (11, 15)
     assert sound.sound.filepath == "//walk.lucid/audio/mix.wav"
-    assert [strip.channel for strip in _strips(timeline)] == [1, 2, 3, 4, 5]
+    assert [strip.channel for strip in strips_of(timeline)] == [1, 2, 3, 4, 5]
     sound.mute, sound.volume = True, 0.5                # the user's, and kept
     import_take(scene, folder, 2)
     replace_take(folder, 1, replaceable(timeline, folder))
@@ -115,7 +94,7 @@ def _two_takes(scene: bpy.types.Scene, shot: Shot, folder: Path) -> bpy.types.Sc
 
 
 def _seen(timeline: bpy.types.Scene) -> list[str]:
-    return [strip.name for strip in _strips(timeline) if not strip.mute]
+    return [strip.name for strip in strips_of(timeline) if not strip.mute]
 
 
 def test_takes_take_turns(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -168,19 +147,19 @@ def test_a_replaced_take_is_what_renders(scene: bpy.types.Scene, shot: Shot, tmp
     """Also after the other one was seen, which Blender keeps in its cache."""
     folder = tmp_path / "walk.lucid"
     timeline = _two_takes(scene, shot, folder)
-    assert np.abs(_rendered(timeline, 12, tmp_path / "out.png") - _final(folder, 2, 12)).max() <= 1
-    strip = next(strip for strip in _strips(timeline) if not strip.mute)
+    assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final_frame(folder, 2, 12)).max() <= 1
+    strip = next(strip for strip in strips_of(timeline) if not strip.mute)
     strip.name = "hero"
     assert replace_take(folder, 1, [strip]) == 1
-    assert np.abs(_rendered(timeline, 12, tmp_path / "out.png") - _final(folder, 1, 12)).max() <= 1
+    assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final_frame(folder, 1, 12)).max() <= 1
     assert strip.name == "hero"
 
 
 def test_selected_strips_are_replaced_first(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
     timeline = _two_takes(scene, shot, tmp_path / "walk.lucid")
-    _strips(timeline)[5].select = True
+    strips_of(timeline)[5].select = True
     bpy.ops.lucid.take_replace(number=1)
-    assert [Path(strip.directory).parts[-3:] for strip in _strips(timeline)[4:]] == [
+    assert [Path(strip.directory).parts[-3:] for strip in strips_of(timeline)[4:]] == [
         ("0002", "layers", "environment"), ("0001", "layers", "Ball"), ("0002", "layers", "Walker"), ("takes", "0002", "final")]
     assert bpy.ops.lucid.take_replace(number=1) == {"CANCELLED"}
 
@@ -204,8 +183,8 @@ def test_show_and_replace_say_why_they_cannot(scene: bpy.types.Scene, shot: Shot
         bpy.ops.lucid.take_replace(number=2)
     with pytest.raises(RuntimeError, match="TAKE_MISSING"):
         bpy.ops.lucid.take_show(number=9)
-    assert {Path(strip.directory).parts[-3] for strip in _strips(timeline)} <= {"0001", "takes"}
-    for strip in _strips(timeline):
+    assert {Path(strip.directory).parts[-3] for strip in strips_of(timeline)} <= {"0001", "takes"}
+    for strip in strips_of(timeline):
         strip.mute, strip.select = True, False
     assert bpy.ops.lucid.take_replace(number=1) == {"CANCELLED"}
 

@@ -15,9 +15,10 @@ from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import write_png
 from lucid.inference.shot.model import Frames, Rate, Shot, Size, frame_path
 from lucid.inference.shot.store import MANIFEST, read_json, write_json
-from lucid.inference.shot.takes import State, Take, TakeRequest, get_take, new_take
+from lucid.inference.shot.takes import State, Take, TakeRequest, new_take
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
+from lucid.tests.timelines import final_frame, rendered_frame, strips_of
 
 
 @pytest.fixture
@@ -25,30 +26,10 @@ def shot(tmp_path: Path) -> Shot:
     return make_shot(tmp_path / "walk.lucid", frames=Frames(11, 14))
 
 
-def _strips(timeline: bpy.types.Scene) -> list[bpy.types.ImageStrip]:
-    return sorted(timeline.sequence_editor.strips, key=lambda strip: strip.channel)
-
-
-def _rendered(timeline: bpy.types.Scene, frame: int, path: Path) -> np.ndarray:
-    timeline.frame_set(frame)
-    timeline.render.image_settings.file_format = "PNG"
-    timeline.render.image_settings.color_mode = "RGB"
-    timeline.render.filepath = str(path)
-    bpy.context.window.scene = timeline
-    bpy.ops.render.render(write_still=True)
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(int)
-
-
-def _final(folder: Path, number: int, frame: int) -> np.ndarray:
-    """In steps of 8 bits."""
-    take = get_take(folder, number)
-    return cv2.imread(str(take.folder / frame_path(take.final_pattern, frame)), cv2.IMREAD_UNCHANGED) / 257.0
-
-
 def test_strips_sit_at_the_shots_frames_below_the_final(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
     make_take(tmp_path / "walk.lucid", shot)
     timeline = import_take(scene, tmp_path / "walk.lucid", 1)
-    strips = _strips(timeline)
+    strips = strips_of(timeline)
     assert [strip.name for strip in strips] == [f"lucid walk take 1 · {part}"
                                                 for part in ("environment", "Ball", "Walker", "final")]
     assert {(strip.left_handle, strip.right_handle) for strip in strips} == {(11, 15)}
@@ -75,16 +56,16 @@ def test_the_timeline_renders_the_frames_on_disk(scene: bpy.types.Scene, shot: S
     make_take(folder, shot)
     timeline = import_take(scene, folder, 1)
     for frame in (11, 14):
-        assert np.abs(_rendered(timeline, frame, tmp_path / "out.png") - _final(folder, 1, frame)).max() <= 1
+        assert np.abs(rendered_frame(timeline, frame, tmp_path / "out.png") - final_frame(folder, 1, frame)).max() <= 1
 
 
 def test_the_layers_composited_by_the_timeline_are_the_final(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
     folder = tmp_path / "walk.lucid"
     make_take(folder, shot)
     timeline = import_take(scene, folder, 1)
-    for strip in _strips(timeline):
+    for strip in strips_of(timeline):
         strip.mute = not strip.mute
-    assert np.abs(_rendered(timeline, 12, tmp_path / "out.png") - _final(folder, 1, 12)).max() <= 1
+    assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final_frame(folder, 1, 12)).max() <= 1
 
 
 def test_the_workspace_renders_it_beside_another_scene(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -97,7 +78,7 @@ def test_the_workspace_renders_it_beside_another_scene(scene: bpy.types.Scene, s
     bpy.ops.render.render(write_still=True, use_sequencer_scene=True)
     assert bpy.context.scene == scene
     rendered = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)[..., :3].astype(int)
-    assert np.abs(rendered - _final(folder, 1, 12)).max() <= 1
+    assert np.abs(rendered - final_frame(folder, 1, 12)).max() <= 1
 
 
 def test_a_step_holds_each_image(scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -105,17 +86,17 @@ def test_a_step_holds_each_image(scene: bpy.types.Scene, tmp_path: Path) -> None
     shot = make_shot(folder, frames=Frames(-2, 8, 3))       # images at -2, 1, 4, 7
     make_take(folder, shot)
     timeline = import_take(scene, folder, 1)
-    assert {(strip.left_handle, strip.right_handle) for strip in _strips(timeline)} == {(-2, 9)}
+    assert {(strip.left_handle, strip.right_handle) for strip in strips_of(timeline)} == {(-2, 9)}
     for frame, image in ((-2, -2), (0, -2), (1, 1), (6, 4), (8, 7)):
-        assert np.abs(_rendered(timeline, frame, tmp_path / "out.png") - _final(folder, 1, image)).max() <= 1
+        assert np.abs(rendered_frame(timeline, frame, tmp_path / "out.png") - final_frame(folder, 1, image)).max() <= 1
 
 
 def test_a_shot_of_one_frame(scene: bpy.types.Scene, tmp_path: Path) -> None:
     folder = tmp_path / "still.lucid"
     make_take(folder, make_shot(folder, frames=Frames(7, 7)))
     timeline = import_take(scene, folder, 1)
-    assert {(strip.left_handle, strip.right_handle) for strip in _strips(timeline)} == {(7, 8)}
-    assert np.abs(_rendered(timeline, 7, tmp_path / "out.png") - _final(folder, 1, 7)).max() <= 1
+    assert {(strip.left_handle, strip.right_handle) for strip in strips_of(timeline)} == {(7, 8)}
+    assert np.abs(rendered_frame(timeline, 7, tmp_path / "out.png") - final_frame(folder, 1, 7)).max() <= 1
 
 
 def test_importing_twice_adds_nothing(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -124,7 +105,7 @@ def test_importing_twice_adds_nothing(scene: bpy.types.Scene, shot: Shot, tmp_pa
     first = import_take(scene, folder, 1)
     assert import_take(scene, folder, 1) == first
     assert import_take(first, folder, 1) == first       # also when started from the timeline itself
-    assert len(_strips(first)) == 4
+    assert len(strips_of(first)) == 4
 
 
 def test_a_newer_take_goes_above_and_mutes_the_older(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -133,12 +114,12 @@ def test_a_newer_take_goes_above_and_mutes_the_older(scene: bpy.types.Scene, sho
     make_take(folder, shot, seed=2)
     timeline = import_take(scene, folder, 1)
     assert import_take(scene, folder, 2) == timeline
-    strips = _strips(timeline)
+    strips = strips_of(timeline)
     assert [strip.channel for strip in strips] == list(range(1, 9))
     assert [strip.name for strip in strips if not strip.mute] == ["lucid walk take 2 · final"]
     import_take(scene, folder, 1)
     assert [strip.name for strip in strips if not strip.mute] == ["lucid walk take 1 · final"]
-    assert np.abs(_rendered(timeline, 11, tmp_path / "out.png") - _final(folder, 1, 11)).max() <= 1
+    assert np.abs(rendered_frame(timeline, 11, tmp_path / "out.png") - final_frame(folder, 1, 11)).max() <= 1
 
 
 def test_shots_of_one_scene_share_a_timeline(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -150,7 +131,7 @@ def test_shots_of_one_scene_share_a_timeline(scene: bpy.types.Scene, shot: Shot,
     timeline = import_take(scene, tmp_path / "walk.lucid", 1)
     assert import_take(scene, tmp_path / "run.lucid", 1) == timeline
     assert (timeline.frame_start, timeline.frame_end) == (11, 17)
-    assert len([strip for strip in _strips(timeline) if not strip.mute]) == 2
+    assert len([strip for strip in strips_of(timeline) if not strip.mute]) == 2
     assert import_take(scene, tmp_path / "wide.lucid", 1) != timeline
 
 
@@ -161,16 +142,16 @@ def test_paths_are_relative_and_survive_a_move(scene: bpy.types.Scene, shot: Sho
     make_take(project / "walk.lucid", shot)
     bpy.ops.wm.save_as_mainfile(filepath=str(project / "edit.blend"))
     timeline = import_take(bpy.context.scene, project / "walk.lucid", 1)
-    assert {strip.directory for strip in _strips(timeline)} == {
+    assert {strip.directory for strip in strips_of(timeline)} == {
         f"//walk.lucid/takes/0001/{part}/" for part in ("layers/environment", "layers/Ball", "layers/Walker", "final")}
     bpy.ops.wm.save_mainfile()
     shutil.move(project, tmp_path / "moved")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "moved" / "edit.blend"))
     timeline = bpy.data.scenes["Scene timeline"]
     moved = tmp_path / "moved" / "walk.lucid"
-    assert np.abs(_rendered(timeline, 13, tmp_path / "out.png") - _final(moved, 1, 13)).max() <= 1
+    assert np.abs(rendered_frame(timeline, 13, tmp_path / "out.png") - final_frame(moved, 1, 13)).max() <= 1
     import_take(bpy.data.scenes["Scene"], moved, 1)
-    assert len(_strips(timeline)) == 4
+    assert len(strips_of(timeline)) == 4
 
 
 def test_a_rate_that_is_no_integer(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -212,10 +193,10 @@ def test_a_full_timeline_says_so(scene: bpy.types.Scene, shot: Shot, tmp_path: P
     make_take(folder, shot)
     make_take(folder, shot, seed=1)
     timeline = import_take(scene, folder, 1)
-    _strips(timeline)[-1].channel = 126
+    strips_of(timeline)[-1].channel = 126
     with pytest.raises(LucidError, match="TIMELINE_FULL"):
         import_take(scene, folder, 2)
-    assert len(_strips(timeline)) == 4
+    assert len(strips_of(timeline)) == 4
     assert import_take(scene, folder, 1) == timeline        # what is there already needs no channel
 
 
@@ -233,14 +214,14 @@ def test_heat_maps_lie_above_the_final(scene: bpy.types.Scene, shot: Shot, tmp_p
     take = make_take(folder, shot)
     _heat(take, shot, "drift", "warp_error")
     timeline = import_take(scene, folder, 1, heat=True)
-    strips = _strips(timeline)
+    strips = strips_of(timeline)
     assert [strip.name for strip in strips[4:]] == ["lucid walk take 1 · heat drift", "lucid walk take 1 · heat warp_error"]
     assert [strip.mute for strip in strips] == [True, True, True, False, True, True]
     assert {(strip.left_handle, strip.right_handle) for strip in strips} == {(11, 15)}
-    final = _final(folder, 1, 12)
-    assert np.abs(_rendered(timeline, 12, tmp_path / "out.png") - final).max() <= 1
+    final = final_frame(folder, 1, 12)
+    assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final).max() <= 1
     strips[4].mute = False
-    heated, half = _rendered(timeline, 12, tmp_path / "out.png"), shot.size.width // 2
+    heated, half = rendered_frame(timeline, 12, tmp_path / "out.png"), shot.size.width // 2
     assert np.abs(heated - final)[:, half:].max() <= 1         # nothing is measured there
     assert heated[:, :half, 2].min() > 180 and heated[:, :half, 2].min() > final[:, :half, 2].min() + 100
 
@@ -253,12 +234,12 @@ def test_heat_maps_come_later(scene: bpy.types.Scene, shot: Shot, tmp_path: Path
     with pytest.raises(LucidError, match=r"HEAT_MISSING.*lucid measure walk.lucid --take 1 --heat"):
         import_take(scene, folder, 1, heat=True)
     _heat(take, shot, "drift")
-    assert len(_strips(import_take(scene, folder, 1))) == 4
+    assert len(strips_of(import_take(scene, folder, 1))) == 4
     make_take(folder, shot, seed=1)
     import_take(scene, folder, 2)
     for _ in range(2):
         assert import_take(scene, folder, 1, heat=True) == timeline
-        assert [(strip.channel, strip.name) for strip in _strips(timeline)[8:]] == [(9, "lucid walk take 1 · heat drift")]
+        assert [(strip.channel, strip.name) for strip in strips_of(timeline)[8:]] == [(9, "lucid walk take 1 · heat drift")]
     (take.folder / "heat/drift/frame.0013.png").unlink()
     with pytest.raises(LucidError, match=r"HEAT_MISSING.*frame.0013.png is missing"):
         import_take(scene, folder, 1, heat=True)
@@ -268,12 +249,12 @@ def test_layers_come_back_beside_their_heat_maps(scene: bpy.types.Scene, shot: S
     folder = tmp_path / "walk.lucid"
     _heat(make_take(folder, shot), shot, "drift")
     timeline = import_take(scene, folder, 1, heat=True)
-    for strip in _strips(timeline)[:4]:
+    for strip in strips_of(timeline)[:4]:
         timeline.sequence_editor.strips.remove(strip)
     import_take(scene, folder, 1)
-    assert [strip.name.partition("· ")[2] for strip in _strips(timeline)] == [
+    assert [strip.name.partition("· ")[2] for strip in strips_of(timeline)] == [
         "heat drift", "environment", "Ball", "Walker", "final"]
-    assert [strip.mute for strip in _strips(timeline)] == [True, True, True, True, False]
+    assert [strip.mute for strip in strips_of(timeline)] == [True, True, True, True, False]
 
 
 def test_the_operator_takes_heat_maps_along(scene: bpy.types.Scene, shot: Shot, tmp_path: Path) -> None:
@@ -287,6 +268,6 @@ def test_the_operator_takes_heat_maps_along(scene: bpy.types.Scene, shot: Shot, 
     runtime.take_index = 0
     assert bpy.ops.lucid.import_take() == {"FINISHED"}
     timeline = bpy.data.scenes["Scene timeline"]
-    assert len(_strips(timeline)) == 4
+    assert len(strips_of(timeline)) == 4
     assert bpy.ops.lucid.import_take(heat=True) == {"FINISHED"}
-    assert len(_strips(timeline)) == 5
+    assert len(strips_of(timeline)) == 5

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +49,8 @@ class Bouncing(raycast.World):
 WORLD = Bouncing()
 
 
-def pictures_of(world: raycast.World) -> Callable[[int], np.ndarray]:
-    return cache(lambda index: raycast.picture(world, index, side=2))
-
-
 def measured(ground: Ground, pictures: Callable[[int], np.ndarray]) -> dict[str, Figure]:
-    metric = Physics(ground)
-    watch(ground, pictures, [metric])
-    return {figure.name: figure for figure in metric.figures()}
+    return raycast.judged(Physics(ground), ground, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +61,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 @pytest.fixture(scope="module")
 def clean() -> Callable[[int], np.ndarray]:
-    return pictures_of(WORLD)
+    return raycast.pictures(WORLD, 2)
 
 
 def test_a_clean_bounce_is_on_time_and_as_high(ground: Ground, clean: Callable[[int], np.ndarray]) -> None:
@@ -80,11 +73,11 @@ def test_a_clean_bounce_is_on_time_and_as_high(ground: Ground, clean: Callable[[
 
 
 def test_what_bounces_too_low_or_too_late_fails(ground: Ground) -> None:
-    low = measured(ground, pictures_of(replace(WORLD, kept=0.55)))
+    low = measured(ground, raycast.pictures(replace(WORLD, kept=0.55), 2))
     assert low["contact.error.Ball"].outcome is Outcome.PASS
     height = low["contact.bounce.Ball"]
     assert height.outcome is Outcome.FAIL and height.value == pytest.approx(100 * (1 - (0.55 / 0.7) ** 2), abs=4)
-    error = measured(ground, pictures_of(replace(WORLD, late=-2.5)))["contact.error.Ball"]
+    error = measured(ground, raycast.pictures(replace(WORLD, late=-2.5), 2))["contact.error.Ball"]
     assert error.outcome is Outcome.FAIL and error.value == pytest.approx(2.5, abs=0.3)
     assert error.worst[0].value == pytest.approx(-2.5, abs=0.3) and error.worst[0].first in (13, 14)
 

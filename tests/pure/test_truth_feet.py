@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +55,6 @@ def posed(folder: Path, world: raycast.World, ankle: np.ndarray) -> Shot:
     return store.seal(folder, replace(shot, layers=layers, files={}))
 
 
-def pictures_of(world: raycast.World) -> Callable[[int], np.ndarray]:
-    return cache(lambda index: raycast.picture(world, index, side=2))
-
-
 def measured(ground: Ground, pictures: Callable[[int], np.ndarray]) -> Figure:
     metric = FootSlide(ground)
     watch(ground, pictures, [metric])
@@ -74,20 +69,20 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 
 def test_a_foot_that_stands_does_not_slide(ground: Ground) -> None:
-    figure = measured(ground, pictures_of(WORLD))
+    figure = measured(ground, raycast.pictures(WORLD, 2))
     assert figure.outcome is Outcome.PASS and figure.value is not None and figure.value < 1.0
     assert figure.object == "Sphere" and figure.counts == {"contacts": 1, "of": 1} and not figure.worst
 
 
 @pytest.mark.parametrize("slide", [0.05, 0.2])
 def test_a_foot_that_slides_in_the_picture_does_so_as_fast_as_it_is_made_to(ground: Ground, slide: float) -> None:
-    figure = measured(ground, pictures_of(replace(WORLD, slide=slide)))
+    figure = measured(ground, raycast.pictures(replace(WORLD, slide=slide), 2))
     assert figure.outcome is Outcome.FAIL and figure.value == pytest.approx(100 * slide, abs=1.5)
     assert (figure.worst[0].first, figure.worst[0].last) == (1, WORLD.frames)
 
 
 def test_who_has_no_skeleton_no_contact_or_no_texture_is_not_judged(tmp_path: Path, ground: Ground) -> None:
-    clean = pictures_of(replace(WORLD, width=64, height=40, frames=3))
+    clean = raycast.pictures(replace(WORLD, width=64, height=40, frames=3), 2)
     bare = replace(WORLD, width=64, height=40, frames=3)
     figure = measured(Ground(tmp_path / "a.lucid", raycast.write(bare, tmp_path / "a.lucid")), clean)
     assert figure.reason == "no actor has a skeleton" and figure.outcome is Outcome.NOT_MEASURABLE
@@ -105,7 +100,7 @@ def test_who_has_no_skeleton_no_contact_or_no_texture_is_not_judged(tmp_path: Pa
 def test_a_small_foot_that_stands_for_three_frames_is_too_coarse_to_tell(tmp_path: Path) -> None:
     short = replace(WORLD, frames=3)
     folder = tmp_path / "a.lucid"
-    figure = measured(Ground(folder, posed(folder, short, np.tile(ANKLE, (3, 1)))), pictures_of(short))
+    figure = measured(Ground(folder, posed(folder, short, np.tile(ANKLE, (3, 1)))), raycast.pictures(short, 2))
     assert "too small" in figure.reason
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,13 @@ from lucid.inference.truth.flight import UP, fall, flights
 from lucid.inference.truth.ground import Ground
 from lucid.inference.truth.physics import Physics
 from lucid.inference.truth.trajectories import Fix
-from lucid.inference.truth.watch import watch
 
 WORLD = raycast.World(width=288, height=166, frames=18, actors=(raycast.BALL,))
 DT = 1 / 24
 
 
-def pictures_of(world: raycast.World, side: int = 2) -> Callable[[int], np.ndarray]:
-    return cache(lambda index: raycast.picture(world, index, side=side))
-
-
 def measured(ground: Ground, pictures: Callable[[int], np.ndarray]) -> dict[str, Figure]:
-    metric = Physics(ground)
-    watch(ground, pictures, [metric])
-    return {figure.name: figure for figure in metric.figures()}
+    return raycast.judged(Physics(ground), ground, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +32,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 @pytest.mark.parametrize("gravity", [9.81, 8.83, 6.87])
 def test_the_pictures_own_gravity_is_found_to_two_percent(ground: Ground, gravity: float) -> None:
-    found = measured(ground, pictures_of(replace(WORLD, gravity=gravity)))
+    found = measured(ground, raycast.pictures(replace(WORLD, gravity=gravity), 2))
     assert found["gravity.g.Ball"].value == pytest.approx(gravity, rel=0.02)
     assert found["gravity.g_scene.Ball"].value == pytest.approx(9.81, rel=1e-3)
     error = found["gravity.error.Ball"]
@@ -50,7 +42,7 @@ def test_the_pictures_own_gravity_is_found_to_two_percent(ground: Ground, gravit
 
 
 def test_a_ball_that_is_lost_is_untrackable(ground: Ground) -> None:
-    clean = pictures_of(WORLD, 1)
+    clean = raycast.pictures(WORLD, 1)
     empty = raycast.picture(WORLD, 0, hidden=(raycast.BALL,), side=1)
     error = measured(ground, lambda index: clean(index) if index % 6 < 4 else empty)["gravity.error.Ball"]
     assert error.outcome is Outcome.NOT_MEASURABLE and error.reason.startswith("untrackable")
@@ -58,10 +50,10 @@ def test_a_ball_that_is_lost_is_untrackable(ground: Ground) -> None:
 
 def test_a_short_or_small_flight_is_not_judged(tmp_path: Path) -> None:
     short = replace(WORLD, frames=8, width=96, height=56)
-    found = measured(Ground(tmp_path / "a.lucid", raycast.write(short, tmp_path / "a.lucid")), pictures_of(short, 1))
+    found = measured(Ground(tmp_path / "a.lucid", raycast.write(short, tmp_path / "a.lucid")), raycast.pictures(short, 1))
     assert found["gravity.error"].reason == "nothing flies freely for long enough"
     low = replace(WORLD, gravity=2.0, frames=12)
-    found = measured(Ground(tmp_path / "b.lucid", raycast.write(low, tmp_path / "b.lucid")), pictures_of(low, 1))
+    found = measured(Ground(tmp_path / "b.lucid", raycast.write(low, tmp_path / "b.lucid")), raycast.pictures(low, 1))
     assert "px high in the picture" in found["gravity.error.Ball"].reason
 
 

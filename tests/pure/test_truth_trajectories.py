@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -16,19 +15,12 @@ from lucid.inference.truth.figures import Figure, Outcome
 from lucid.inference.truth.ground import Ground
 from lucid.inference.truth.physics import Physics, movers
 from lucid.inference.truth.templates import refine, track
-from lucid.inference.truth.watch import watch
 
 WORLD = raycast.World(width=320, height=184, frames=12)
 
 
-def pictures_of(world: raycast.World, side: int = 2) -> Callable[[int], np.ndarray]:
-    return cache(lambda index: raycast.picture(world, index, side=side))
-
-
 def measured(ground: Ground, pictures: Callable[[int], np.ndarray]) -> dict[str, Figure]:
-    metric = Physics(ground)
-    watch(ground, pictures, [metric])
-    return {figure.name: figure for figure in metric.figures()}
+    return raycast.judged(Physics(ground), ground, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 @pytest.fixture(scope="module")
 def clean() -> Callable[[int], np.ndarray]:
-    return pictures_of(WORLD)
+    return raycast.pictures(WORLD, 2)
 
 
 def test_clean_pictures_go_where_the_scene_does(ground: Ground, clean: Callable[[int], np.ndarray]) -> None:
@@ -53,7 +45,7 @@ def test_clean_pictures_go_where_the_scene_does(ground: Ground, clean: Callable[
 
 def test_a_ball_that_falls_too_slowly_leaves_its_path_by_what_the_formula_says(ground: Ground) -> None:
     slow = replace(WORLD, gravity=8.0)
-    found = measured(ground, pictures_of(slow))
+    found = measured(ground, raycast.pictures(slow, 2))
     figure = found["trajectory.deviation.Ball"]
     t = (WORLD.frames - 1) / raycast.FPS
     depth = (np.linalg.inv(WORLD.camera(WORLD.frames - 1)) @ [*WORLD.ball(WORLD.frames - 1), 1])[2]
@@ -89,7 +81,7 @@ def test_one_frame_or_nobody_is_not_measurable(tmp_path: Path, clean: Callable[[
     figures = measured(Ground(tmp_path / "a.lucid", raycast.write(one, tmp_path / "a.lucid")), clean)
     assert {figure.outcome for figure in figures.values()} == {Outcome.NOT_MEASURABLE}
     nobody = replace(WORLD, frames=2, actors=(), width=64, height=40)
-    figures = measured(Ground(tmp_path / "b.lucid", raycast.write(nobody, tmp_path / "b.lucid")), pictures_of(nobody))
+    figures = measured(Ground(tmp_path / "b.lucid", raycast.write(nobody, tmp_path / "b.lucid")), raycast.pictures(nobody, 2))
     assert {figure.reason for figure in figures.values()} == {"there are no actors and nothing moves"}
 
 
