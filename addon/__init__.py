@@ -1,80 +1,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Blender-facing library. Importing it needs no bpy; ``register()`` does."""
 
+from __future__ import annotations
+
+from types import ModuleType
+
 
 def register() -> None:
     """Settings, preferences, the capturing engine and the command line; before the operators."""
-    from . import capture, commands, move_settings, pose_map, preferences, preview, settings
-
-    settings.register()
-    move_settings.register()
-    pose_map.register()
-    preferences.register()
-    capture.register()
-    commands.register()
-    preview.register()
+    for module in _foundations():
+        module.register()
 
 
 def unregister() -> None:
-    from . import capture, commands, move_settings, pose_map, preferences, preview, settings
+    for module in reversed(_foundations()):
+        module.unregister()
 
-    preview.unregister()
-    commands.unregister()
-    capture.unregister()
-    preferences.unregister()
-    pose_map.unregister()
-    move_settings.unregister()
-    settings.unregister()
+
+def _foundations() -> tuple[ModuleType, ...]:
+    from . import capture, commands, move_settings, pose_map, preferences, preview, runtime, settings
+
+    return settings, runtime, move_settings, pose_map, preferences, capture, commands, preview
 
 
 def register_interface() -> None:
     """Panels, which name operators by idname; after the operators."""
-    from . import (
-        cut_panel,
-        edit_panel,
-        engine_panel,
-        handlers,
-        moves_panel,
-        panels,
-        pose_panel,
-        preflight_panel,
-        preview_panel,
-    )
-
-    panels.register()
-    cut_panel.register()
-    engine_panel.register()
-    pose_panel.register()
-    moves_panel.register()
-    preflight_panel.register()
-    preview_panel.register()
-    edit_panel.register()
-    handlers.register()
+    for module in _panels():
+        module.register()
 
 
 def unregister_interface() -> None:
+    from . import measuring, session
+
+    session.stop_polling()
+    measuring.stop_polling()
+    for module in reversed(_panels()):
+        module.unregister()
+
+
+def _panels() -> tuple[ModuleType, ...]:
+    """In the order in which panels and their children are known."""
     from . import (
         cut_panel,
         edit_panel,
         engine_panel,
+        generate_panel,
         handlers,
-        measuring,
+        layers_panel,
         moves_panel,
-        panels,
         pose_panel,
         preflight_panel,
         preview_panel,
-        session,
+        shot_panel,
+        takes_panel,
     )
 
-    session.stop_polling()
-    measuring.stop_polling()
-    handlers.unregister()
-    edit_panel.unregister()
-    preview_panel.unregister()
-    preflight_panel.unregister()
-    moves_panel.unregister()
-    pose_panel.unregister()
-    engine_panel.unregister()
-    cut_panel.unregister()
-    panels.unregister()
+    return (shot_panel, layers_panel, moves_panel, preview_panel, preflight_panel, generate_panel, takes_panel, cut_panel,
+            edit_panel, pose_panel, engine_panel, handlers)
