@@ -21,7 +21,9 @@ from ..conditioning.strength import from_json
 from ..conditioning.transfer import linear_to_codes
 from ..errors import LucidError
 from ..shot.images import read_planes, read_png, to_uint16, to_unit, write_png
-from ..shot.model import Layer, Shot, TakeRequest, frame_path
+from ..shot.lineage import painter
+from ..shot.model import Layer, Shot, TakeRequest
+from ..shot.paths import frame_path
 from ..shot.sealed import KEPT, copy_layer, latents_path, layer_path, seal_layer, sealed_layer, verify
 from ..shot.store import disk_error
 from ..shot.takes import Take, get_take
@@ -86,13 +88,17 @@ class Director:
                 "versions": self.versions}
 
     def _check_parent(self, layers: list[Layer]) -> None:
-        """An edit goes on from a whole parent, with its model. Raises WEIGHTS_DIFFER, LAYER_UNSEALED, LAYER_CHANGED."""
-        if self.request.edit is None or self.parent is None:
+        """What stays of the parent is whole, before anything is painted; an edit goes on from all of it, with the model that
+        painted what it changes. Raises WEIGHTS_DIFFER, LAYER_CHANGED, TAKE_MISSING, TAKE_INVALID."""
+        edit = self.request.edit
+        if self.parent is None:
             return
-        if (self.parent.result() or {}).get("weights") != self.adapter.weights:
-            raise LucidError("WEIGHTS_DIFFER", f"take {self.parent.number} was made with other weights than "
-                             f"'{self.request.weights}'", "edit with the weights of the parent, or generate a new take")
-        for layer in layers:
+        if edit is not None:
+            before = painter(self.folder, self.parent, edit.layer, edit.instances)
+            if (before.result() or {}).get("weights") != self.adapter.weights:
+                raise LucidError("WEIGHTS_DIFFER", f"take {before.number} was made with other weights than "
+                                 f"'{self.request.weights}'", "edit with the weights of the parent, or generate a new take")
+        for layer in (layer for layer in layers if edit is not None or self.request.keeps(layer.name)):
             sealed = sealed_layer(self.parent, layer.folder)
             if sealed is not None:
                 verify(sealed)

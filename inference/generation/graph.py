@@ -27,8 +27,8 @@ _PLATE = ("depth", "normal", "id", "rest")      # what an actor's picture takes 
 
 
 class Action(Enum):
-    """What happens to a layer: it is painted; a whole one with the same key is copied; an edit of another layer leaves the
-    parent's as it is."""
+    """What happens to a layer: it is painted; a whole one with the same key is copied; the parent's stays as it is, because
+    another layer is edited or because the request keeps this one."""
 
     GENERATE = "generate"
     REUSE = "reuse"
@@ -89,16 +89,17 @@ def keys_of(shot: Shot, request: TakeRequest, painted: Iterable[Layer], parent: 
             weights: Mapping[str, str], profile: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, str]:
     """The key of every layer: the environment, the actors in ``painted``, shadow and volume where the shot has them, and FINAL.
 
-    In an edit, layers but the edited one are the ``parent``'s and so are their keys. Raises LAYER_MISSING where it has
-    none, LAYER_CHANGED, SHOT_INVALID, and ValueError for an edit without a parent.
+    Layers that stay are the ``parent``'s and so are their keys, whatever they would be over this environment. Raises
+    LAYER_MISSING where it has none, LAYER_CHANGED, SHOT_INVALID, and ValueError for an edit or a keep without a parent.
     """
-    if request.edit is not None and parent is None:
-        raise ValueError("an edit needs the take that it changes")
+    if parent is None and (request.edit is not None or request.keep):
+        raise ValueError("an edit, or a layer that stays, needs the take that it is of")
     keys: dict[str, str] = {}
     environment = shot.environment
     for layer in (environment, *(layer for layer in painted if layer.kind is Kind.ACTOR)):
-        before = _parents(parent, layer).key if parent is not None and request.edit is not None else ""
-        if _kept(request, layer.name):
+        kept = request.keeps(layer.name)
+        before = _parents(parent, layer).key if parent is not None and (kept or request.edit is not None) else ""
+        if kept:
             keys[layer.name] = before
         else:
             behind = "" if layer.is_environment else keys[environment.name]
@@ -125,7 +126,7 @@ def plan(folder: Path, shot: Shot, request: TakeRequest, keys: Mapping[str, str]
     for name, key in keys.items():
         if name not in layers:
             continue
-        if parent is not None and _kept(request, name):
+        if parent is not None and request.keeps(name):
             steps.append(Step(name, key, Action.KEEP, _parents(parent, layers[name]), parent.number))
             continue
         found, said = find_layer(folder, key, layers[name].folder, kept=kept)
@@ -133,11 +134,6 @@ def plan(folder: Path, shot: Shot, request: TakeRequest, keys: Mapping[str, str]
         steps.append(Step(name, key, Action.GENERATE) if found is None
                      else Step(name, key, Action.REUSE, found.layer, found.take))
     return steps, notes
-
-
-def _kept(request: TakeRequest, layer: str) -> bool:
-    """Whether an edit leaves this layer as its parent has it."""
-    return request.edit is not None and request.edit.layer != layer
 
 
 def _parents(parent: Take, layer: Layer) -> SealedLayer:

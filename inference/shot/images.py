@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of a shot. Writing needs numpy alone (Blender has no OpenEXR module), and so does reading a PNG with 16 bits of
-colour; other reading uses OpenEXR and Pillow in the worker, imported when first used."""
+"""Images of a shot. Writing needs numpy alone (Blender has no OpenEXR module), and so do reading a PNG with 16 bits of
+colour and checking one with 8; other reading uses OpenEXR and Pillow in the worker, imported when first used."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR = {1: 0, 3: 2, 4: 6}
 _PNG_CHANNELS = {2: 3, 4: 2, 6: 4}
 _PNG_HEAD = struct.Struct(">IIBBBBB")       # width, height, depth, colour, compression, filter, interlace
+_PNG_FILTERS = 5
+# interlace method -> the first column and row, and the steps, of each of its passes: none, Adam7
+_PNG_PASSES = {0: ((0, 0, 1, 1),),
+               1: ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))}
 
 
 def write_exr(path: Path, channels: Mapping[str, Array]) -> None:
@@ -124,6 +128,29 @@ def read_png(path: Path) -> Array:
         raise LucidError("PNG_INVALID", f"{path} cannot be read: {error}", "generate or capture it again") from error
 
 
+def check_rgb_png(path: Path) -> None:
+    """It is a whole PNG picture with 8 bits of red, green and blue, with alpha or without. Raises PNG_INVALID.
+
+    Its bytes are inflated and not decoded: that a picture of a few megapixels is whole is known in a blink, in Blender too.
+    """
+    try:
+        data = path.read_bytes()
+        _require(data[:8] == PNG_SIGNATURE and data[12:16] == b"IHDR", "it is no PNG")
+        width, height, depth, colour, *methods, interlace = _PNG_HEAD.unpack_from(data, 16)
+        _require(depth == 8 and colour in (2, 6), "it has not 8 bits of RGB")
+        _require(methods == [0, 0] and interlace in _PNG_PASSES, "it is of an unknown kind")
+        blocks = [(len(range(top, height, down)), 1 + _PNG_CHANNELS[colour] * len(range(left, width, right)))
+                  for left, top, right, down in _PNG_PASSES[interlace] if left < width and top < height]
+        _require(bool(blocks), "it holds no pixel")
+        raw = _png_inflated(_png_idat(data), sum(rows * stride for rows, stride in blocks))
+        for rows, stride in blocks:
+            _require(int(raw[:rows * stride:stride].max()) < _PNG_FILTERS, "it has an unknown filter")
+            raw = raw[rows * stride:]
+    except (OSError, ValueError, LookupError, struct.error, zlib.error) as error:
+        raise LucidError("PNG_INVALID", f"{path} is no PNG with 8 bits of RGB that can be read: {error}",
+                         "save it as a PNG with 8 bits of RGB") from error
+
+
 def to_uint8(values: Array) -> NDArray[np.uint8]:
     """[0, 1] to 0..255, rounded half up; clipped, because a decoder may overshoot by a rounding error."""
     return (np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
@@ -194,13 +221,7 @@ def _read_deep_png(data: bytes) -> NDArray[np.uint16]:
     _require(methods == [0, 0, 0], "it has 16 bits and is interlaced")
     count = _PNG_CHANNELS[colour]
     stride = 1 + 2 * count * width
-    packed = _png_idat(data)
-    _require(height * stride <= _MOST_INFLATED * len(packed), "it is cut off")
-    inflater = zlib.decompressobj()
-    raw = inflater.decompress(packed, height * stride)
-    _require(len(raw) == height * stride and not inflater.decompress(inflater.unconsumed_tail, 1) and inflater.eof,
-             "it has not the bytes of its pixels")
-    rows = np.frombuffer(raw, np.uint8).reshape(height, stride)
+    rows = _png_inflated(_png_idat(data), height * stride).reshape(height, stride)
     return _unfiltered(rows, 2 * count).view(">u2").reshape(height, width, count).astype(np.uint16)
 
 
@@ -218,6 +239,16 @@ def _png_idat(data: bytes) -> bytes:
         if kind == b"IDAT":
             parts.append(body)
         place += 12 + size
+
+
+def _png_inflated(packed: bytes, size: int) -> NDArray[np.uint8]:
+    """What deflate made ``packed`` of, if that is ``size`` bytes."""
+    _require(size <= _MOST_INFLATED * len(packed), "it is cut off")
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(packed, size)
+    _require(len(raw) == size and not inflater.decompress(inflater.unconsumed_tail, 1) and inflater.eof,
+             "it has not the bytes of its pixels")
+    return np.frombuffer(raw, np.uint8)
 
 
 def _unfiltered(rows: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:

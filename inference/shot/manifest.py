@@ -6,20 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LucidError
-from .model import (
-    CAMERA_CONVENTION,
-    SCHEMA,
-    DepthRange,
-    Frames,
-    Kind,
-    Layer,
-    Marker,
-    Rate,
-    Sequence,
-    Shot,
-    Size,
-    check_relative,
-)
+from .model import CAMERA_CONVENTION, SCHEMA, DepthRange, Frames, Kind, Layer, Marker, Rate, Sequence, Shot, Size
+from .paths import check_relative
 
 
 def shot_from_json(data: dict[str, Any]) -> Shot:

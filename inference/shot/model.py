@@ -30,14 +30,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import PurePosixPath
 
 from ..errors import LucidError
+from .paths import frame_path
 
 SCHEMA = "lucid.shot/3"
 ENVIRONMENT, SHADOW, VOLUME = "environment", "shadow", "volume"
-# names that Windows keeps for devices, in every folder
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 CAMERA_CONVENTION = "opencv: x right, y down, z forward; world_from_camera; metres; pixel corner origin"
 
 
@@ -244,7 +242,8 @@ class TakeRequest:
 
     ``layer_seeds`` beat ``seed``; ``strengths``, by a layer's or an instance's name, are conditioning.strength's JSON; ``noise``
     is by "surface" or by "pixel"; in [0, 1], ``stickiness`` is how much of it stays from frame to frame, ``pull`` how far each
-    object's colours are held to where it is first seen; ``references`` are a layer's pictures below ``references/``.
+    object's colours are held to where it is first seen; ``references`` are a layer's pictures below ``references/``. The layers
+    named in ``keep`` are the ``parent``'s, bit for bit: what the request says of them is what they were painted with.
     """
 
     prompt: str
@@ -260,12 +259,17 @@ class TakeRequest:
     parent: int | None = None
     edit: Edit | None = None
     pull: float = 0.0
+    keep: tuple[str, ...] = ()
 
     def prompt_of(self, layer: str) -> str:
         return self.layer_prompts.get(layer) or self.prompt
 
     def seed_of(self, layer: str) -> int:
         return self.layer_seeds.get(layer, self.seed)
+
+    def keeps(self, layer: str) -> bool:
+        """Whether this layer stays as the parent has it: what an edit does not change, and what ``keep`` names."""
+        return layer in self.keep or (self.edit is not None and self.edit.layer != layer)
 
 
 def pass_sequence(name: str) -> Sequence:
@@ -280,31 +284,6 @@ def layer_sequence(kind: Kind, folder: str, name: str) -> Sequence:
 
 def _suffix(name: str) -> str:
     return "png" if name in _PNG_PASSES else "exr"
-
-
-def frame_path(pattern: str, frame: int) -> str:
-    """``a/depth.####.exr`` and 7 give ``a/depth.0007.exr``; negative frames keep their sign in front."""
-    sign = "-" if frame < 0 else ""
-    return pattern.replace("####", f"{sign}{abs(frame):04d}")
-
-
-def folder_name(name: str, taken: set[str], fallback: str = "layer") -> str:
-    """A file-safe, unique, stable folder name for what is called ``name``: ``[A-Za-z0-9_-]`` only; ``fallback`` where
-    nothing of the name is left."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in name).strip("_") or fallback
-    candidate, number = safe, 2
-    while candidate.casefold() in {other.casefold() for other in taken} | _DEVICES:
-        candidate, number = f"{safe}_{number}", number + 1
-    return candidate
-
-
-def check_relative(path: str) -> str:
-    """Return ``path`` when it is a relative POSIX path that stays below its root; raise SHOT_PATH otherwise."""
-    pure = PurePosixPath(path)
-    plain = path not in ("", ".") and "\\" not in path and ":" not in path and "\0" not in path
-    if not plain or pure.is_absolute() or ".." in pure.parts or str(pure) != path:
-        raise LucidError("SHOT_PATH", f"'{path}' is not a path inside the shot", "capture the shot again")
-    return path
 
 
 def _find(sequences: tuple[Sequence, ...], name: str, owner: str) -> Sequence:

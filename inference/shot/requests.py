@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import LucidError
 from .model import Edit, TakeRequest
 
-SCHEMA = "lucid.take/2"
+SCHEMA = "lucid.take/3"
 STARTS = ("noise", "parent", "beauty")
 NOISES = ("surface", "pixel")
 SEEDS = 1 << 63         # how many there are
@@ -29,8 +29,15 @@ def _one_wish_for_all(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **new, "schema": "lucid.take/2"}
 
 
+def _nothing_kept(data: dict[str, Any]) -> dict[str, Any]:
+    """2 -> 3: layers that stay as the parent has them are new."""
+    if "keep" in data:
+        raise ValueError("fields ['keep']")
+    return {**data, "keep": [], "schema": "lucid.take/3"}
+
+
 # version n -> the function that turns a request of version n into one of version n + 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _one_wish_for_all}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _one_wish_for_all, 2: _nothing_kept}
 
 
 def request_to_json(request: TakeRequest, shot: str) -> dict[str, Any]:
@@ -55,7 +62,10 @@ def request_from_json(data: dict[str, Any]) -> tuple[TakeRequest, str]:
     shot = data["shot"]
     if not isinstance(shot, str) or not _HEX.fullmatch(shot):
         raise ValueError(f"shot {shot!r}")
-    request = TakeRequest(**{key: data[key] for key in known} | {"edit": _edit_from_json(data["edit"])})
+    if not isinstance(data["keep"], list):
+        raise ValueError(f"keep {data['keep']!r}")
+    request = TakeRequest(**{key: data[key] for key in known}
+                          | {"edit": _edit_from_json(data["edit"]), "keep": tuple(data["keep"])})
     lowest = -SEEDS if number == "1" else 0          # the first schema let seeds be negative
     try:
         check_fields(request, lowest_seed=lowest)
@@ -66,7 +76,7 @@ def request_from_json(data: dict[str, Any]) -> tuple[TakeRequest, str]:
 
 def check_fields(request: TakeRequest, *, lowest_seed: int = 0) -> None:
     """Every field is of its type and in its range, whatever the shot. Strengths are numbers or lists of pairs here; what they
-    mean is for who knows strengths. Raises USAGE, STRENGTH_INVALID, EDIT_INVALID."""
+    mean is for who knows strengths. Raises USAGE, STRENGTH_INVALID, EDIT_INVALID, KEEP_INVALID."""
     _texts("a prompt", [request.prompt, *request.layer_prompts.values()] if _table(request.layer_prompts) else [None])
     _texts("weights", [request.weights])
     seeds: list[Any] = [request.seed, *request.layer_seeds.values()] if _table(request.layer_seeds) else [None]
@@ -86,6 +96,19 @@ def check_fields(request: TakeRequest, *, lowest_seed: int = 0) -> None:
     if not _table(request.references) or not all(map(_reference_names, request.references.values())):
         raise LucidError("USAGE", f"{request.references!r} are no references by layer", "give PNG files")
     _check_edit(request)
+    _check_keep(request)
+
+
+def check_prompts(request: TakeRequest, layers: Iterable[str]) -> None:
+    """Prompts are for ``layers`` and each of these has something to show. Raises LAYER_UNKNOWN, PROMPT_EMPTY."""
+    names = list(layers)
+    for name in request.layer_prompts:
+        if name not in names:
+            raise LucidError("LAYER_UNKNOWN", f"the shot has no layer '{name}'", "its layers are: " + ", ".join(names))
+    for name in names:
+        if not (request.layer_prompts.get(name) or request.prompt).strip():
+            raise LucidError("PROMPT_EMPTY", f"nothing says what layer '{name}' shows",
+                             "write --prompt 'a street in bright daylight'")
 
 
 def check_layers(names: Iterable[str], layers: Iterable[str]) -> None:
@@ -109,6 +132,15 @@ def _check_edit(request: TakeRequest) -> None:
         raise LucidError("EDIT_INVALID", f"{edit!r} is no edit", hint)
     if not _number(edit.change) or not 0.0 < edit.change <= 1.0 or (edit.start == "noise" and edit.change != 1.0):
         raise LucidError("EDIT_INVALID", f"a change of {edit.change!r} from {edit.start} is none", hint)
+
+
+def _check_keep(request: TakeRequest) -> None:
+    if not all(isinstance(name, str) for name in request.keep) or len(set(request.keep)) < len(request.keep):
+        raise LucidError("KEEP_INVALID", f"{request.keep!r} are no layers, each named once", "name the layers that stay")
+    if request.keep and request.parent is None:
+        raise LucidError("KEEP_INVALID", "no take is named whose layers stay", "name the take")
+    if request.keep and request.edit is not None:
+        raise LucidError("KEEP_INVALID", "an edit keeps every layer but its own", "edit, or keep layers: one of both")
 
 
 def _edit_from_json(data: Any) -> Edit | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LucidError
-from .model import check_relative
+from .paths import check_relative
 from .store import disk_error, read_json, sha256_file, write_json
 from .takes import Take, list_takes
 

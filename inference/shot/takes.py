@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,12 +17,14 @@ from typing import Any
 
 from ..errors import LucidError
 from .model import TakeRequest
+from .numbers import reserve
 from .processes import alive, locked
 from .requests import SCHEMA, request_from_json, request_to_json
 from .store import MANIFEST, disk_error, read_json, sha256_file, write_atomic, write_json
 
+TAKES = "takes"
 REFERENCES = "references"
-_REQUEST, _CANCEL = "request.json", "cancel"
+_REQUEST, _CANCEL, _FAVOURITE = "request.json", "cancel", "favourite"
 _STARTED, _RESUMED = "started", "resumed"
 _HINT = "generate a new take"
 
@@ -139,6 +141,21 @@ class Take:
         except OSError as error:
             raise disk_error(self.folder, error) from error
 
+    @property
+    def favourite(self) -> bool:
+        """Whether somebody marked it as one to keep: it is not deleted."""
+        return (self.folder / _FAVOURITE).is_file()
+
+    def mark(self, *, favourite: bool) -> None:
+        """Make it a favourite, or one no more. Raises DISK_WRITE."""
+        try:
+            if favourite:
+                (self.folder / _FAVOURITE).touch()
+            else:
+                (self.folder / _FAVOURITE).unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(self.folder, error) from error
+
     def emit(self, event: str, **fields: Any) -> None:
         """Append one event line: {time, event, pid, ...}."""
         record = {"time": time.time(), "event": event, "pid": os.getpid(), **fields}
@@ -179,7 +196,7 @@ def new_take(shot_folder: Path, request: TakeRequest, *, references: Mapping[str
         raise LucidError("REFERENCE_MISSING", "the request names references and gives none", "give their files")
     pictures = {layer: list(dict.fromkeys(map(_read_reference, paths))) for layer, paths in (references or {}).items() if paths}
     named = {layer: [_name_of(data) for data in found] for layer, found in pictures.items()}
-    folder = _reserve(shot_folder)
+    folder = reserve(shot_folder / TAKES)
     try:
         for data in (data for found in pictures.values() for data in found):
             write_atomic(folder / REFERENCES / _name_of(data), data)
@@ -222,7 +239,7 @@ def _queue_again(take: Take) -> None:
 
 def list_takes(shot_folder: Path) -> list[Take]:
     """Takes in order of their numbers; other folders are ignored."""
-    root = shot_folder / "takes"
+    root = shot_folder / TAKES
     if not root.is_dir():
         return []
     takes = [Take(path) for path in root.iterdir() if path.is_dir() and path.name.isdecimal()]
@@ -237,34 +254,6 @@ def get_take(shot_folder: Path, number: int) -> Take:
             return take
     known = ", ".join(str(take.number) for take in takes) or "none yet"
     raise LucidError("TAKE_MISSING", f"{shot_folder} has no take {number}", f"its takes: {known}")
-
-
-def check_prompts(request: TakeRequest, layers: Iterable[str]) -> None:
-    """Prompts are for ``layers`` and each of these has something to show. Raises LAYER_UNKNOWN, PROMPT_EMPTY."""
-    names = list(layers)
-    for name in request.layer_prompts:
-        if name not in names:
-            raise LucidError("LAYER_UNKNOWN", f"the shot has no layer '{name}'", "its layers are: " + ", ".join(names))
-    for name in names:
-        if not (request.layer_prompts.get(name) or request.prompt).strip():
-            raise LucidError("PROMPT_EMPTY", f"nothing says what layer '{name}' shows",
-                             "write --prompt 'a street in bright daylight'")
-
-
-def _reserve(shot_folder: Path) -> Path:
-    root = shot_folder / "takes"
-    try:
-        root.mkdir(exist_ok=True)
-        number = max((take.number for take in list_takes(shot_folder)), default=0) + 1
-        while True:
-            folder = root / f"{number:04d}"
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise disk_error(root, error) from error
 
 
 def _shot_hash(shot_folder: Path) -> str:

@@ -174,6 +174,24 @@ def test_an_edit_keeps_all_other_layers_whatever_their_keys_would_be(tmp_path: P
     assert changed(keys(), keys(request=child, parent=parent)) == {ENV, SHADOW, VOLUME, FINAL}
 
 
+def test_layers_that_stay_are_the_parents_and_the_rest_is_painted_or_found(tmp_path: Path) -> None:
+    """Another seed changes every key but that of what stays; the environment that stays is what actors are painted over."""
+    parent = painted(tmp_path)
+    other = replace(REQUEST, seed=9)
+    actor = replace(other, parent=1, keep=(WALKER,))
+    assert actions(tmp_path, actor, parent) == {ENV: (Action.GENERATE, None), BALL: (Action.GENERATE, None),
+                                                WALKER: (Action.KEEP, 1)}
+    assert changed(keys(request=other), keys(request=actor, parent=parent)) == {WALKER, VOLUME, FINAL}
+    place = replace(other, parent=1, keep=(ENV,))
+    assert actions(tmp_path, place, parent) == {ENV: (Action.KEEP, 1), BALL: (Action.GENERATE, None),
+                                                WALKER: (Action.GENERATE, None)}
+    over = keys(request=place, parent=parent)
+    assert over[ENV] == keys()[ENV] and changed(over, keys(request=replace(REQUEST, layer_seeds={BALL: 9, WALKER: 9}))) == set()
+    same = replace(REQUEST, parent=1, keep=(WALKER,))
+    assert actions(tmp_path, same, parent) == {ENV: (Action.REUSE, 1), BALL: (Action.REUSE, 1), WALKER: (Action.KEEP, 1)}
+    assert keys(request=same, parent=parent) == keys()
+
+
 @pytest.mark.parametrize("other", [
     Edit(BALL, (), "parent", 0.4), Edit(BALL, (), "beauty", 0.5), Edit(BALL, (), "noise"), None])
 def test_each_edit_has_its_own_key(tmp_path: Path, other: Edit | None) -> None:
@@ -207,8 +225,12 @@ def test_a_parent_without_seals_cannot_be_changed(tmp_path: Path) -> None:
     parent = painted(tmp_path, only=(ENV,))
     with pytest.raises(LucidError, match="LAYER_MISSING.*'Ball'"):
         keys(request=replace(REQUEST, parent=1, edit=Edit(ENV)), parent=parent)
-    with pytest.raises(ValueError, match="needs the take"):
-        keys(request=replace(REQUEST, parent=1, edit=Edit(ENV)))
+    with pytest.raises(LucidError, match="LAYER_MISSING.*'Ball'"):
+        keys(request=replace(REQUEST, parent=1, keep=(BALL,)), parent=parent)
+    assert keys(request=replace(REQUEST, parent=1, keep=(ENV,)), parent=parent) == keys()
+    for wish in ({"edit": Edit(ENV)}, {"keep": (ENV,)}):
+        with pytest.raises(ValueError, match="needs the take"):
+            keys(request=replace(REQUEST, parent=1, **wish))      # type: ignore[arg-type]
 
 
 def test_what_is_kept_of_another_shot_is_found_last(tmp_path: Path) -> None:

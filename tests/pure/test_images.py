@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import (
+    check_rgb_png,
     read_exr,
     read_planes,
     read_png,
@@ -190,6 +191,76 @@ def test_a_broken_picture_of_sixteen_bits_is_one_clear_error(tmp_path: Path, dat
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(LucidError, match="PNG_INVALID"):
         read_png(tmp_path / "a.png")
+
+
+# ---- references: whole PNG files of 8 bits of RGB, said without a library
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def interlaced_png(pixels: np.ndarray, *, cut: int = 0) -> bytes:
+    """(H, W, 3) uint8 as an Adam7 PNG without filters; ``cut`` bytes of the pixels are left out at the end."""
+    height, width, _ = pixels.shape
+    passes = [pixels[top::down, left::right] for left, top, right, down in ADAM7 if left < width and top < height]
+    raw = b"".join(b"\0" + row.tobytes() for part in passes for row in part)
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw[:len(raw) - cut]))
+            + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("chosen", range(5))
+def test_a_png_of_rgb_is_one_whoever_wrote_it(tmp_path: Path, channels: int, chosen: int) -> None:
+    pixels = RNG.integers(0, 256, (19, 23, channels), np.uint8)
+    path = tmp_path / "a.png"
+    write_png(path, pixels)
+    check_rgb_png(path)
+    Image.fromarray(pixels).save(path, optimize=bool(chosen % 2))
+    check_rgb_png(path)
+    filters = (cv2.IMWRITE_PNG_FILTER_NONE, cv2.IMWRITE_PNG_FILTER_SUB, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_FILTER_AVG,
+               cv2.IMWRITE_PNG_FILTER_PAETH)
+    assert cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_FILTER, filters[chosen]])
+    check_rgb_png(path)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (3, 2), (8, 8), (19, 23)])
+def test_an_interlaced_png_is_one_too(tmp_path: Path, height: int, width: int) -> None:
+    pixels = RNG.integers(0, 256, (height, width, 3), np.uint8)
+    (tmp_path / "a.png").write_bytes(interlaced_png(pixels))
+    assert np.array_equal(read_png(tmp_path / "a.png"), pixels)         # as Pillow sees it
+    check_rgb_png(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(interlaced_png(pixels, cut=1))
+    with pytest.raises(LucidError, match="PNG_INVALID: .*not the bytes of its pixels"):
+        check_rgb_png(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("damage", "told"), [
+    ("text", "no PNG"), ("jpeg", "no PNG"), ("empty", "no PNG"), ("missing", "No such file"), ("grey", "not 8 bits of RGB"),
+    ("deep", "not 8 bits of RGB"), ("cut", "cannot|requires|damaged"), ("bit", "damaged"), ("no pixel", "no pixel"),
+    ("filter", "unknown filter"), ("bomb", "cut off")])
+def test_what_is_no_png_of_rgb_is_told_why(tmp_path: Path, damage: str, told: str) -> None:
+    path = tmp_path / "a.png"
+    write_png(path, np.full((4, 6, 3), 7, np.uint8))
+    whole = path.read_bytes()
+    check_rgb_png(path)
+    row = b"\0" + bytes(18)
+
+    def made(rows: bytes, width: int, height: int) -> bytes:
+        head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        return whole[:8] + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+    if damage == "jpeg":
+        Image.new("RGB", (4, 4)).save(path, "JPEG")
+    elif damage in ("grey", "deep"):
+        write_png(path, np.zeros((4, 6), np.uint8) if damage == "grey" else np.zeros((4, 6, 3), np.uint16))
+    elif damage == "missing":
+        path.unlink()
+    else:
+        flipped = whole[:45] + bytes([whole[45] ^ 1]) + whole[46:]
+        path.write_bytes({"text": b"no picture", "empty": b"", "cut": whole[:-30], "bit": flipped, "no pixel": made(b"", 0, 4),
+                          "filter": made(3 * row + b"\5" + row[1:], 6, 4), "bomb": made(row, 2**31 - 1, 2**31 - 1)}[damage])
+    with pytest.raises(LucidError, match=f"PNG_INVALID: .*({told})"):
+        check_rgb_png(path)
 
 
 def test_planes_are_read_in_the_order_asked_for(tmp_path: Path) -> None:

@@ -18,21 +18,8 @@ from hypothesis import strategies as st
 from lucid.inference.errors import LucidError
 from lucid.inference.shot import upgrade
 from lucid.inference.shot.manifest import shot_from_json, shot_to_json
-from lucid.inference.shot.model import (
-    ENVIRONMENT,
-    DepthRange,
-    Frames,
-    Kind,
-    Layer,
-    Marker,
-    Rate,
-    Sequence,
-    Shot,
-    Size,
-    check_relative,
-    folder_name,
-    frame_path,
-)
+from lucid.inference.shot.model import ENVIRONMENT, DepthRange, Frames, Kind, Layer, Marker, Rate, Sequence, Shot, Size
+from lucid.inference.shot.paths import check_relative, folder_name, frame_path
 from lucid.inference.shot.store import new_shot_folder, open_shot, seal, sha256_file, write_atomic, write_json
 from lucid.tests.shots import make_shot
 

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lucid.inference.cli import main
 from lucid.inference.errors import LucidError
+from lucid.inference.shot import discard
+from lucid.inference.shot.discard import Weight, check_deletable, delete_take
 from lucid.inference.shot.images import write_png
+from lucid.inference.shot.listing import row_text, take_row
 from lucid.inference.shot.model import Edit, TakeRequest
-from lucid.inference.shot.requests import request_from_json, request_to_json
 from lucid.inference.shot.store import sha256_file
 from lucid.inference.shot.takes import State, Take, get_take, list_takes, new_take, resume
+from lucid.tests.shots import make_shot
 
 REQUEST = TakeRequest("a street", {"Walker": "a red man"}, seed=3, steps=4, weights="mini")
 
@@ -139,60 +143,6 @@ def test_broken_events_are_one_clear_error(tmp_path: Path) -> None:
             take.state()
 
 
-FIRST = json.loads((Path(__file__).parent / "fixtures" / "take_1.json").read_text())
-FULL = TakeRequest("a", {"Walker": "a red man"}, 2**63 - 1, 4, "mini", {"Walker": 5},
-                   {"Walker": 0.5, "Road": [[1, 0.25], [9, 1.0]]}, "pixel", 0.25, {"Walker": ["0123456789abcdef.png"]}, 1,
-                   Edit("environment", (3, 4), "parent", 0.5), 0.75)
-WHOLE = json.loads(json.dumps(request_to_json(FULL, "")))
-
-
-def test_every_field_survives_json() -> None:
-    assert request_from_json(WHOLE) == (FULL, "")
-    assert request_from_json(json.loads(json.dumps(request_to_json(TakeRequest("a"), "a" * 64)))) == (TakeRequest("a"), "a" * 64)
-
-
-def test_a_request_of_the_first_schema_is_read(tmp_path: Path) -> None:
-    """Also its negative seed, which nobody may ask for any more; nobody wrote down for which shot it was."""
-    take = new_take(tmp_path, REQUEST)
-    (take.folder / "request.json").write_text(json.dumps(FIRST))
-    assert take.request() == TakeRequest("a grey street, bright daylight", {"Walker": "a red man"}, seed=-7)
-    take.check_shot()
-    (take.folder / "request.json").write_text(json.dumps(FIRST | {"parent": None}))
-    with pytest.raises(LucidError, match="TAKE_INVALID"):
-        take.request()
-
-
-@pytest.mark.parametrize("change", [
-    {"prompt": 3}, {"layer_prompts": []}, {"layer_prompts": {"a": 1}}, {"seed": "x"}, {"seed": True}, {"seed": -1},
-    {"seed": 2**63}, {"seed": 1.0}, {"steps": "8"}, {"steps": 0}, {"weights": None}, {"layer_seeds": {"Walker": -1}},
-    {"layer_seeds": [1]}, {"strengths": {"Walker": "1"}}, {"strengths": {"Walker": []}}, {"strengths": {"Walker": [[1]]}},
-    {"strengths": {"Walker": True}}, {"strengths": 1}, {"noise": "white"}, {"noise": ["pixel"]}, {"stickiness": 1.5},
-    {"stickiness": None}, {"pull": -0.1}, {"pull": "1"}, {"references": {"Walker": []}},
-    {"references": {"Walker": ["../../secret.png"]}},
-    {"references": {"Walker": ["0123456789abcdef.png"] * 2}}, {"references": {"Walker": [3]}}, {"parent": 0}, {"parent": "1"},
-    {"parent": None}, {"edit": {}}, {"edit": "Walker"}, {"edit": WHOLE["edit"] | {"start": "end"}},
-    {"edit": WHOLE["edit"] | {"change": 0}}, {"edit": WHOLE["edit"] | {"change": 1.5}},
-    {"edit": WHOLE["edit"] | {"start": "noise"}}, {"edit": WHOLE["edit"] | {"instances": ["3"]}},
-    {"edit": WHOLE["edit"] | {"instances": 3}}, {"edit": WHOLE["edit"] | {"layer": None}}, {"shot": None}, {"shot": "abc"},
-    {"schema": "lucid.take/9"}, {"schema": "lucid.take/0"}, {"schema": "lucid.shot/2"}, {"schema": None}, {"colour": 3}])
-def test_a_request_field_of_the_wrong_kind_is_one_clear_error(tmp_path: Path, change: dict) -> None:
-    take = new_take(tmp_path, REQUEST)
-    (take.folder / "request.json").write_text(json.dumps(WHOLE))
-    assert take.request() == FULL
-    (take.folder / "request.json").write_text(json.dumps(WHOLE | change))
-    with pytest.raises(LucidError, match=r"TAKE_INVALID: .*request\.json"):
-        take.request()
-
-
-@pytest.mark.parametrize("text", ['{"schema": "lucid.take/1"}', '{"schema": "lucid.take/2"}', '{"prompt": "a", "seed": 3}', "[]",
-                                  '{"schema": "lucid.take/9", "prompt": "a"}'])
-def test_a_request_of_another_shape_is_one_clear_error(tmp_path: Path, text: str) -> None:
-    take = new_take(tmp_path, REQUEST)
-    (take.folder / "request.json").write_text(text)
-    with pytest.raises(LucidError, match="TAKE_INVALID"):
-        take.request()
-
-
 def test_a_take_knows_the_shot_it_was_made_for(tmp_path: Path, manifest: Path) -> None:
     take = new_take(tmp_path, REQUEST)
     take.check_shot()
@@ -268,3 +218,131 @@ def test_patterns_name_frames_by_scene_frame() -> None:
     assert take.number == 12
     assert take.layer_pattern("Ball") == "layers/Ball/frame.####.png"
     assert take.final_pattern == "final/frame.####.png"
+
+
+def _done(folder: Path, request: TakeRequest = REQUEST) -> Take:
+    take = new_take(folder, request)
+    take.emit("started")
+    write_png(take.folder / "final" / "frame.0001.png", np.zeros((4, 4, 3), np.uint8))
+    take.finish(State.DONE, error=None, steps=8, seconds=1.5)
+    return take
+
+
+def test_a_favourite_is_a_file_and_is_told(tmp_path: Path) -> None:
+    take = _done(tmp_path)
+    assert not take.favourite and take_row(take, None)["favourite"] is False
+    for _ in range(2):
+        take.mark(favourite=True)
+        assert get_take(tmp_path, 1).favourite
+    assert (take.folder / "favourite").read_bytes() == b""
+    assert row_text(take_row(take, None)) == 'take 1: done, favourite, seed 3, 1.5 s, "a street"'
+    for _ in range(2):
+        take.mark(favourite=False)
+        assert not take.favourite
+    with pytest.raises(LucidError, match="DISK_WRITE"):
+        Take(tmp_path / "takes" / "0009").mark(favourite=True)
+
+
+def test_a_row_tells_what_a_take_is_made_from(tmp_path: Path) -> None:
+    _done(tmp_path)
+    whole, part = (Edit("Walker", (), "noise", 1.0), Edit("environment", (3,), "parent", 0.5))
+    for request, text in ((replace(REQUEST, parent=1, edit=whole), "take 1 with another Walker"),
+                          (replace(REQUEST, parent=1, edit=part), "take 1 with another 3, 0.5 of the parent painted again"),
+                          (replace(REQUEST, parent=1, keep=("Ball", "Walker")), "keeps Ball, Walker of take 1")):
+        row = take_row(_done(tmp_path, request), None)
+        assert text in row_text(row) and row["steps"] == 4
+    assert take_row(_done(tmp_path, replace(REQUEST, steps=None)), None)["steps"] == 8      # the model's own, once it is known
+
+
+def test_a_deleted_take_leaves_nothing_and_its_number_is_not_given_again(tmp_path: Path) -> None:
+    takes = [_done(tmp_path) for _ in range(3)]
+    size = sum((takes[2].folder / name).stat().st_size for name in ("request.json", "events.jsonl", "result.json",
+                                                                    "final/frame.0001.png"))
+    assert delete_take(tmp_path, 3) == Weight(1, size) and str(Weight(81, 34_560_000)) == "81 frames, 34.6 MB"
+    assert new_take(tmp_path, REQUEST).number == 4
+    for number in (4, 2, 1):
+        delete_take(tmp_path, number)
+    assert [path.name for path in (tmp_path / "takes").iterdir()] == [".deleted-0004"]
+    assert new_take(tmp_path, REQUEST).number == 5
+    with pytest.raises(LucidError, match="TAKE_MISSING"):
+        delete_take(tmp_path, 4)
+
+
+def test_no_number_is_given_twice_while_takes_are_deleted(tmp_path: Path) -> None:
+    def once(_: int) -> int:
+        number = new_take(tmp_path, REQUEST).number
+        delete_take(tmp_path, number)
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(once, range(40)))
+    assert len(set(numbers)) == 40
+
+
+def test_a_crash_while_deleting_leaves_no_half_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _done(tmp_path)
+    _done(tmp_path)
+
+    def crash(*_arguments: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(discard.shutil, "rmtree", crash)
+        with pytest.raises(KeyboardInterrupt):
+            delete_take(tmp_path, 2)
+    assert [take.number for take in list_takes(tmp_path)] == [1]
+    assert len(list((tmp_path / "takes").glob(".deleted-0002-*"))) == 1
+    assert new_take(tmp_path, REQUEST).number == 3
+    delete_take(tmp_path, 3)
+    assert sorted(path.name for path in (tmp_path / "takes").iterdir()) == [".deleted-0003", "0001"]
+
+
+def test_what_somebody_needs_is_not_deleted(tmp_path: Path) -> None:
+    first = _done(tmp_path)
+    _done(tmp_path, replace(REQUEST, parent=1, edit=Edit("Walker", (), "noise", 1.0)))
+    with pytest.raises(LucidError, match="TAKE_NEEDED: take 2 is made from take 1.*delete take 2 first"):
+        delete_take(tmp_path, 1)
+    _done(tmp_path, replace(REQUEST, parent=1, keep=("Ball",)))
+    with pytest.raises(LucidError, match="TAKE_NEEDED: takes 2, 3 are made from take 1"):
+        check_deletable(tmp_path, 1)
+    first.mark(favourite=True)
+    with pytest.raises(LucidError, match="TAKE_FAVOURITE"):
+        delete_take(tmp_path, 1)
+    first.mark(favourite=False)
+    running = new_take(tmp_path, REQUEST)
+    with running.alone(), pytest.raises(LucidError, match="TAKE_RUNNING"):
+        delete_take(tmp_path, 4)                # a process has it and has written nothing yet
+    running.emit("started")
+    with pytest.raises(LucidError, match="TAKE_RUNNING"):
+        delete_take(tmp_path, 4)
+    running.finish(State.CANCELLED)
+    assert [take.number for take in list_takes(tmp_path)] == [1, 2, 3, 4]
+    for number in (4, 3, 2, 1):
+        delete_take(tmp_path, number)
+    assert not list_takes(tmp_path)
+
+
+def test_a_damaged_take_can_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "takes" / "0007").mkdir(parents=True)
+    take = _done(tmp_path)
+    (take.folder / "request.json").write_text("{")
+    for number in (7, 8):
+        delete_take(tmp_path, number)
+    assert new_take(tmp_path, REQUEST).number == 9
+
+
+def test_the_verb_marks_and_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "walk.lucid"
+    make_shot(folder, figure=False)
+    for _ in range(2):
+        _done(folder)
+    assert main(["takes", str(folder), "--favourite", "2", "--json"]) == 0
+    assert [row["favourite"] for row in json.loads(capsys.readouterr().out)] == [False, True]
+    assert main(["takes", str(folder), "--delete", "2"]) == 2
+    assert "TAKE_FAVOURITE" in capsys.readouterr().err
+    assert main(["takes", str(folder), "--no-favourite", "2"]) == 0
+    assert main(["takes", str(folder), "--delete", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "take 2 is deleted: 1 frame, 0.0 MB\n" in said and said.endswith('take 1: done, seed 3, 1.5 s, "a street"\n')
+    assert main(["takes", str(folder), "--favourite", "2"]) == 2
+    assert "TAKE_MISSING" in capsys.readouterr().err
