@@ -8,10 +8,13 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..inference.conditioning.asked import check_request
+from ..inference.conditioning.edits import CHANGE, edited, settled, unused_seed
+from ..inference.conditioning.target import Target
 from ..inference.shot.model import Shot, TakeRequest
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import Take, get_take
-from .pointing import Target, edit_request, parts_of, settled, unused_seed
+from .translation import iface_
 
 _SEEDS = 1 << 31            # a property's whole numbers
 _STARTS = [("noise", "Anew", "Painted anew, from noise"),
@@ -35,7 +38,7 @@ class LucidEdit(bpy.types.PropertyGroup):
     strength: FloatProperty(name="Strength", min=0.0, max=1.0, default=1.0, subtype="FACTOR",
                             description="How strongly the model follows the target's shape: 0 leaves it free, 1 makes it obey")
     start: EnumProperty(name="Start From", items=_STARTS, description="What the target is painted over")
-    change: FloatProperty(name="Change", min=0.01, max=1.0, default=0.6, subtype="FACTOR",
+    change: FloatProperty(name="Change", min=0.01, max=1.0, default=CHANGE, subtype="FACTOR",
                           description="How much of the picture it starts from is painted again")
     was_prompt: StringProperty(name="Prompt Before")
     was_seed: IntProperty(name="Seed Before")
@@ -45,7 +48,7 @@ class LucidEdit(bpy.types.PropertyGroup):
 
     def aim(self, folder: Path, shot: Shot, take: Take, target: Target, frame: int) -> None:
         """Show a target of a take and what the take has there. Raises TAKE_MISSING, TAKE_INVALID."""
-        request = settled(folder, take, target.layer, parts_of(shot, target))
+        request = settled(folder, take, target.layer, target.parts(shot))
         known = request.strengths.get(target.label, 1.0)
         self.shot, self.take, self.frame = str(folder), take.number, frame
         self.layer, self.label, self.item = target.layer, target.label, target.seen
@@ -54,21 +57,30 @@ class LucidEdit(bpy.types.PropertyGroup):
         self.seed = self.was_seed = request.seed_of(target.layer) % _SEEDS      # only a seed that is changed is asked for
         self.use_strength, self.strength = False, 1.0 if isinstance(known, list) else known
 
-    def request(self, *, another_seed: bool = False) -> TakeRequest:
-        """What is asked for; only what differs from the take is named in it. Raises what :func:`edit_request` and opening the
-        shot and the take do."""
+    def request(self, shot: Shot, *, another_seed: bool = False) -> TakeRequest:
+        """What is asked for of the shot; only what differs from the take is named in it. Raises what :func:`edited` and finding
+        the take do."""
         folder = Path(self.shot)
         seed = unused_seed(folder, self.layer) if another_seed else self.seed if self.seed != self.was_seed else None
-        return edit_request(
-            folder, open_shot(folder, verify=False), get_take(folder, self.take), self.target(),
+        return edited(
+            folder, shot, get_take(folder, self.take), self.target(),
             prompt=self.prompt if self.prompt != self.was_prompt else None, seed=seed,
             strength=round(self.strength, 3) if self.use_strength else None,     # a property has 32 bits
-            start=self.start, change=round(self.change, 3))
+            start=self.start, change=None if self.start == "noise" else round(self.change, 3))
+
+    def wish(self, *, another_seed: bool = False) -> tuple[TakeRequest, dict[str, list[Path]]]:
+        """The request, which the shot can be asked for, and the reference pictures that go with it. Raises what
+        :meth:`request`, :func:`check_request` and opening the shot do."""
+        folder = Path(self.shot)
+        shot = open_shot(folder, verify=False)
+        request = self.request(shot, another_seed=another_seed)
+        check_request(request, shot, folder)
+        return request, get_take(folder, self.take).reference_files()
 
 
 def draw_wish(layout: bpy.types.UILayout, edit: LucidEdit) -> None:
     """The fields of an edit; the panel and the edit box show the same."""
-    layout.prop(edit, "prompt", text="", placeholder=f"What '{edit.label}' shows")
+    layout.prop(edit, "prompt", text="", placeholder=iface_("What '{target}' shows").format(target=edit.label))
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
@@ -97,11 +109,11 @@ class _EditPanel:
         if not edit.label:
             layout.label(text="Point at something in a take", icon="INFO")
             return
-        layout.label(text=edit.label, icon="OBJECT_DATA" if edit.item else "RENDERLAYERS")
-        where = f"frame {edit.frame}" if edit.item else "the whole layer"
+        layout.label(text=edit.label, icon="OBJECT_DATA" if edit.item else "RENDERLAYERS", translate=False)
+        where = iface_("{layer}, take {take}, frame {frame}") if edit.item else iface_("{layer}, take {take}, the whole layer")
         row = layout.row()
         row.active = False
-        row.label(text=f"{edit.layer}, take {edit.take}, {where}")
+        row.label(text=where.format(layer=edit.layer, take=edit.take, frame=edit.frame))
         draw_wish(layout, edit)
         row = layout.row(align=True)
         row.operator_context = "EXEC_DEFAULT"       # the fields are above: no box

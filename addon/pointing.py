@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a click in a picture of a take to what an edit is about: the pixel, who is seen there, and the object in the scene.
+"""From a click in a picture of a take to what an edit is about: the pixel of the shot, and the object in the scene.
 
-Blender's Python reads the ids with numpy alone. The worker's words for the same are ``inference.generation.target`` and
-``asked``, which Blender must not import; tests hold the two against each other.
+Who is seen at a pixel, and what an edit of it asks, is in ``inference.conditioning``, where the command line has it too.
 """
 
 from __future__ import annotations
@@ -10,40 +9,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import bpy
 from bpy_extras.view3d_utils import region_2d_to_location_3d
 from mathutils import Vector
 
-from ..inference.conditioning.asked import check_request, strength_flag
+from ..inference.conditioning.target import Target, pick, whole
 from ..inference.errors import LucidError
-from ..inference.shot.exr import read_image
-from ..inference.shot.model import Edit, Layer, Shot, TakeRequest
-from ..inference.shot.store import open_shot, sha256_file
-from ..inference.shot.takes import State, Take, get_take, list_takes
+from ..inference.shot.model import Shot
+from ..inference.shot.store import open_shot
+from ..inference.shot.takes import State, Take, list_takes
 from .capture.camera import view_of
 from .shots import active_shot
 from .timeline import source_scene
 
-T = TypeVar("T")
 # where a take can be seen: editor -> the region that shows the picture
 PICTURES = {"VIEW_3D": "WINDOW", "IMAGE_EDITOR": "WINDOW", "SEQUENCE_EDITOR": "PREVIEW"}
 _FRAME = re.compile(r"(?P<shot>.+\.lucid)/takes/(?P<take>\d{1,9})/.+\.(?P<frame>-?\d{1,9})\.png")
 _NO_TAKE = "import a take to the timeline, open one of its frames in an Image Editor, or look through the shot's camera"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A layer, or ``instances`` of the environment alone; ``label`` is its name for people, ``seen`` that of the instance that
-    was pointed at ("" for a layer as a whole)."""
-
-    layer: str
-    instances: tuple[int, ...]
-    label: str
-    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,55 +139,10 @@ def newest_take(context: bpy.types.Context, folder: Path) -> Take:
     return next((take for take in done if take.number == chosen and runtime.row(take) is not None), done[-1])
 
 
-def pick(folder: Path, shot: Shot, x: int, y: int, frame: int) -> Target:
-    """What is seen at pixel (x, y) of a scene frame of a shot; (0, 0) is the top left pixel. Only that frame's ids are verified.
-
-    Raises FRAME_OUTSIDE, PIXEL_OUTSIDE, PASS_MISSING for a shot without ids, SHOT_CORRUPT, EXR_INVALID, PIXEL_BACKGROUND where
-    nothing is, SHOT_INVALID for an id that nobody has.
-    """
-    frames, size = shot.frames, shot.size
-    if frame not in frames.numbers:
-        steps = f" in steps of {frames.step}" if frames.step > 1 else ""
-        raise LucidError("FRAME_OUTSIDE", f"the shot has no frame {frame}",
-                         f"its frames run from {frames.numbers[0]} to {frames.numbers[-1]}{steps}")
-    if not (0 <= x < size.width and 0 <= y < size.height):
-        raise LucidError("PIXEL_OUTSIDE", f"pixel ({x}, {y}) lies outside the picture of {size}", "point inside the picture")
-    name = shot.sequence("id").path(frame)
-    if not (folder / name).is_file() or sha256_file(folder / name) != shot.files[name]:
-        raise LucidError("SHOT_CORRUPT", f"{name} in {folder} is not what was captured", "capture the shot again")
-    ids = read_image(folder / name).channels.get("id")
-    if ids is None or ids.shape != (size.height, size.width):
-        raise LucidError("EXR_INVALID", f"{name} has no id channel of {size}", "capture the shot again")
-    number = int(ids[y, x])
-    if number == 0:
-        raise LucidError("PIXEL_BACKGROUND", f"nothing is at pixel ({x}, {y}) of frame {frame}",
-                         "point at an object, or choose the whole environment")
-    return _owner(shot, number)
-
-
-def whole(shot: Shot, name: str) -> Target:
-    """A layer that is painted, as a whole. Raises LAYER_UNKNOWN."""
-    layer = next((layer for layer in shot.painted if layer.name == name), None)
-    if layer is None:
-        raise LucidError("LAYER_UNKNOWN", f"the shot has no layer '{name}' to paint",
-                         "its layers are: " + ", ".join(layer.name for layer in shot.painted))
-    return _whole(layer, "")
-
-
-def _owner(shot: Shot, number: int) -> Target:
-    """The actor that an instance belongs to, else the object itself: of the environment all with its name."""
-    label = shot.instances.get(number)
-    if label is None:
-        raise LucidError("SHOT_INVALID", f"{number} is the id of nothing in the shot", "capture the shot again")
-    for actor in shot.actors:
-        if number in actor.ids:
-            return _whole(actor, label)
-    same = sorted(other for other in shot.environment_ids if shot.instances[other] == label)
-    return Target(shot.environment.name, tuple(same), label, label)
-
-
-def _whole(layer: Layer, seen: str) -> Target:
-    return Target(layer.name, layer.ids, layer.name, seen)
+def target_at(shot: Shot, spot: Spot, layer: str = "") -> Target:
+    """The layer ``layer`` of the spot's shot as a whole where one is named, else who is seen at the spot. Raises what
+    :func:`whole` and :func:`pick` do."""
+    return whole(shot, layer) if layer else pick(spot.shot, shot, spot.x, spot.y, spot.frame)
 
 
 # ---- from who is there to the scene
@@ -233,63 +173,3 @@ def show_target(context: bpy.types.Context, target: Target) -> bpy.types.Object 
         other.select_set(other == found, view_layer=view_layer)
     view_layer.objects.active = found
     return found
-
-
-# ---- from a wish to a request
-
-def settled(folder: Path, take: Take, layer: str, instances: tuple[int, ...] = ()) -> TakeRequest:
-    """A take's request as it holds for these ``instances`` of a layer: the layer's prompt and seed are those of the nearest take
-    in its line that painted them all. Raises TAKE_MISSING, TAKE_INVALID."""
-    request = here = take.request()
-    number = take.number
-    while here.edit is not None and (here.edit.layer != layer or here.edit.instances not in ((), instances)):
-        if here.parent is None or here.parent >= number:
-            raise LucidError("TAKE_INVALID", f"take {number} is a change of a take that came after it", "generate a new take")
-        number = here.parent
-        here = get_take(folder, number).request()
-    return replace(request, layer_prompts=_as_in(here.layer_prompts, request.layer_prompts, layer),
-                   layer_seeds=_as_in(here.layer_seeds, request.layer_seeds, layer))
-
-
-def parts_of(shot: Shot, target: Target) -> tuple[int, ...]:
-    """The instances that an edit of it names: an actor is changed as a whole."""
-    return target.instances if target.layer == shot.environment.name else ()
-
-
-def edit_request(folder: Path, shot: Shot, parent: Take, target: Target, *, prompt: str | None = None, seed: int | None = None,
-                 strength: float | None = None, start: str = "noise", change: float = 1.0) -> TakeRequest:
-    """The request of a take with changes of ``target`` alone; what is None stays. ``change`` counts unless from noise.
-
-    Raises EDIT_EMPTY where nothing would change, STRENGTH_INVALID, TAKE_MISSING, TAKE_INVALID.
-    """
-    layer, instances = target.layer, parts_of(shot, target)
-    request = settled(folder, parent, layer, instances)
-    if prompt is not None and not prompt.strip():
-        raise LucidError("PROMPT_EMPTY", "the prompt is empty", f"write what '{target.label}' shows")
-    prompts = {layer: prompt.strip()} if prompt is not None else {}
-    strengths = dict([strength_flag(f"{target.label}={strength}")]) if strength is not None else {}
-    child = replace(request, parent=None, edit=None, layer_prompts=request.layer_prompts | prompts,
-                    layer_seeds=request.layer_seeds | ({layer: seed} if seed is not None else {}),
-                    strengths=request.strengths | strengths)
-    if start == "noise":
-        before, after = ((one.prompt_of(layer), one.seed_of(layer), one.strengths) for one in (request, child))
-        if before == after:
-            raise LucidError("EDIT_EMPTY", f"nothing about '{target.label}' would change",
-                             "change its prompt, seed or strength, or start from a picture")
-    return replace(child, parent=parent.number, edit=Edit(layer, instances, start, 1.0 if start == "noise" else change))
-
-
-def check_wish(request: TakeRequest, folder: Path) -> None:
-    """The shot in ``folder`` can be asked for this. Raises what :func:`check_request` and opening the shot do."""
-    check_request(request, open_shot(folder, verify=False), folder)
-
-
-def unused_seed(folder: Path, layer: str) -> int:
-    """One above every seed that a take of the shot has painted the layer with. Raises TAKE_INVALID."""
-    return max((take.request().seed_of(layer) for take in list_takes(folder)), default=-1) + 1
-
-
-def _as_in(here: dict[str, T], table: dict[str, T], name: str) -> dict[str, T]:
-    """The table with the entry ``name`` as it is ``here``, also where there is none."""
-    rest = {other: value for other, value in table.items() if other != name}
-    return rest | ({name: here[name]} if name in here else {})

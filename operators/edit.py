@@ -10,16 +10,17 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..addon import session
 from ..addon.edit_panel import draw_wish
-from ..addon.pointing import check_wish, newest_take, pick, picture_at, show_target, spot_at, whole
+from ..addon.pointing import Spot, newest_take, picture_at, show_target, spot_at, target_at
 from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
+from ..addon.translation import iface_, n_, rpt_, tip_
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import get_take
-from .common import went_well
+from .generate import begin
 
 _KEEP = {"SKIP_SAVE"}
-_PROMPT = "Click what is to change in a picture of a take (Sequencer preview, Image Editor, camera view); Esc: cancel"
+_PROMPT = n_("Click what is to change in a picture of a take (Sequencer preview, Image Editor, camera view); Esc: cancel")
 
 
 class LUCID_OT_point(bpy.types.Operator):
@@ -40,19 +41,20 @@ class LUCID_OT_point(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         active = context.view_layer.objects.active
         if active is not None and active.mode != "OBJECT":
-            cls.poll_message_set("Leave the active object's mode first: pointing selects another one")
+            cls.poll_message_set(rpt_("Leave the active object's mode first: pointing selects another one"))
         elif not source_scene(context.scene).lucid.shot:
-            cls.poll_message_set("Capture the shot first")
+            cls.poll_message_set(rpt_("Capture the shot first"))
         else:
             return True
         return False
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
-        return f"Change the {properties.layer} as a whole" if properties.layer else ""
+        return tip_("Change the {layer} as a whole").format(layer=properties.layer) if properties.layer else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self._aim(context, active_shot(source_scene(context.scene)))
+        folder = active_shot(source_scene(context.scene))
+        return self._aim(context, Spot(folder, self.number or None, self.x, self.y, self.frame))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.layer:
@@ -60,7 +62,7 @@ class LUCID_OT_point(bpy.types.Operator):
         if context.region is not None and context.region.type in {"WINDOW", "PREVIEW"} and event.type == "LEFTMOUSE":
             return self._click(context, event)      # as a shortcut: the click itself
         context.window.cursor_modal_set("EYEDROPPER")
-        context.workspace.status_text_set(_PROMPT)
+        context.workspace.status_text_set(rpt_(_PROMPT))
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -93,23 +95,24 @@ class LUCID_OT_point(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         self.x, self.y, self.frame, self.number = spot.x, spot.y, spot.frame, spot.take or 0
-        done = self._aim(context, spot.shot)
+        done = self._aim(context, spot)
         if done == {"FINISHED"} and bpy.ops.lucid.edit.poll():
             bpy.ops.lucid.edit("INVOKE_DEFAULT")
         return done
 
-    def _aim(self, context: bpy.types.Context, folder: Path) -> set[str]:
+    def _aim(self, context: bpy.types.Context, spot: Spot) -> set[str]:
         try:
-            shot = open_shot(folder, verify=False)
-            target = whole(shot, self.layer) if self.layer else pick(folder, shot, self.x, self.y, self.frame)
-            take = get_take(folder, self.number) if self.number else newest_take(context, folder)
-            context.window_manager.lucid_edit.aim(folder, shot, take, target, self.frame)
+            shot = open_shot(spot.shot, verify=False)
+            target = target_at(shot, spot, self.layer)
+            take = get_take(spot.shot, spot.take) if spot.take else newest_take(context, spot.shot)
+            context.window_manager.lucid_edit.aim(spot.shot, shot, take, target, spot.frame)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if show_target(context, target) is None and not self.layer:
-            self.report({"WARNING"}, f"'{target.seen}' cannot be selected: it is not in this scene's view layer")
-        self.report({"INFO"}, f"'{target.label}' of take {take.number}")
+            self.report({"WARNING"}, rpt_("'{name}' cannot be selected: it is not in this scene's view layer").format(
+                name=target.seen))
+        self.report({"INFO"}, rpt_("'{target}' of take {number}").format(target=target.label, number=take.number))
         return {"FINISHED"}
 
 
@@ -126,21 +129,23 @@ class LUCID_OT_edit(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.running():
-            cls.poll_message_set("A take is being generated: wait for it, or cancel it")
+            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
         elif not context.window_manager.lucid_edit.label:
-            cls.poll_message_set("Point at something in a take first")
+            cls.poll_message_set(rpt_("Point at something in a take first"))
         else:
             return True
         return False
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
-        return "Paint the target once more, with a seed that no take has used for its layer" if properties.another_seed else ""
+        if not properties.another_seed:
+            return ""
+        return tip_("Paint the target once more, with a seed that no take has used for its layer")
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         edit = context.window_manager.lucid_edit
-        return context.window_manager.invoke_props_dialog(self, width=360, title=f"Change '{edit.label}' of take {edit.take}",
-                                                          confirm_text="Regenerate")
+        title = iface_("Change '{target}' of take {number}").format(target=edit.label, number=edit.take)
+        return context.window_manager.invoke_props_dialog(self, width=360, title=title, confirm_text=iface_("Regenerate"))
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.activate_init = True        # typing goes to the prompt
@@ -148,21 +153,16 @@ class LUCID_OT_edit(bpy.types.Operator):
         self.layout.prop(self, "another_seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        edit, scene = context.window_manager.lucid_edit, source_scene(context.scene)
-        folder = Path(edit.shot)
+        edit = context.window_manager.lucid_edit
         try:
-            request = edit.request(another_seed=self.another_seed)
-            check_wish(request, folder)
-            references = get_take(folder, request.parent).reference_files() if request.parent else {}
-            job = session.start(folder, request, references)
+            job = begin(self, context, Path(edit.shot), *edit.wish(another_seed=self.another_seed))
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if active_shot(scene) == folder:
-            context.window_manager.lucid.read_takes(scene.lucid.shot)
-        if not went_well(self, context, session.mirror, job):
+        if job is None:
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Take {job.take.number} changes '{edit.label}' of take {edit.take}")
+        self.report({"INFO"}, rpt_("Take {number} changes '{target}' of take {old}").format(
+            number=job.take.number, target=edit.label, old=edit.take))
         return {"FINISHED"}
 
 

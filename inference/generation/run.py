@@ -12,10 +12,15 @@ from typing import Any
 
 from ..adapters.base import Adapter, load
 from ..conditioning.asked import check_request
+from ..conditioning.estimate import FILE, add_speed, painted_work
+from ..conditioning.habits import local_folder, read_habits
 from ..errors import LucidError
+from ..home import lucid_home
+from ..shot.model import Shot, TakeRequest
 from ..shot.store import open_shot
 from ..shot.takes import State, Take
 from .director import Director
+from .stopwatch import Stopwatch
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -36,7 +41,8 @@ class TakeRun:
         self.cancelled = cancelled
         self.load = load
         self.started = time.monotonic()
-        self.found = 0              # predictions that an earlier process made
+        self.watch = Stopwatch()
+        self.found: int | None = None       # predictions that an earlier process made; nobody knows before the first
 
     def run(self) -> State:
         """Returns DONE or CANCELLED; any failure is written into the result and raised: INTERNAL where nobody foresaw it. Raises
@@ -69,10 +75,29 @@ class TakeRun:
         self.take.check_shot()
         check_request(request, shot, self.shot_folder)
         self._progress(0, 1, "loading the weights")
+        asked = time.monotonic()
         adapter = self.load(request.weights)
-        return Director(self.shot_folder, shot, self.take, adapter, self._step, self._note).direct()
+        self.watch.loaded(asked)
+        facts = Director(self.shot_folder, shot, self.take, adapter, self._step, self._note).direct()
+        self._record(shot, request, facts["graph"])
+        return facts
+
+    def _record(self, shot: Shot, request: TakeRequest, graph: dict[str, dict[str, Any]]) -> None:
+        """What this take took tells how long the next one will take. A resumed one tells nothing, and none fails over it."""
+        folder = local_folder(request.weights)
+        if self.found or folder is None:
+            return
+        calls = {name: int(facts["calls"]) for name, facts in graph.items() if facts.get("calls")}
+        try:
+            speed = self.watch.speed(painted_work(read_habits(folder), shot, request, calls), sum(calls.values()))
+            if speed is not None:
+                add_speed(lucid_home() / FILE, speed)
+        except LucidError as error:
+            self._note(f"how long this take took is not recorded: {error.text}")
 
     def _step(self, done: int, total: int, text: str) -> None:
+        self.found = done - 1 if self.found is None else self.found
+        self.watch.predicted(text.rpartition(",")[0])
         self._stop_if_asked()
         self._progress(done, total, text)
 
@@ -82,8 +107,8 @@ class TakeRun:
 
     def _progress(self, done: int, total: int, text: str) -> None:
         elapsed = time.monotonic() - self.started
-        self.found = self.found or max(done - 1, 0)
-        left = elapsed / (done - self.found) * (total - done) if done > self.found else None
+        found = self.found or 0
+        left = elapsed / (done - found) * (total - done) if done > found else None
         self._emit("progress", done=done, total=total, text=text, seconds_left=left)
 
     def _note(self, text: str) -> None:

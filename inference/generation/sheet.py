@@ -14,7 +14,8 @@ from ..conditioning.compose import dilate
 from ..conditioning.fit import fit
 from ..errors import LucidError
 from ..shot.images import read_png, to_uint8, to_unit, write_png
-from ..shot.model import Layer, Shot, frame_path
+from ..shot.model import Layer, Shot
+from ..shot.paths import frame_path
 from ..shot.store import open_shot
 from ..shot.takes import State, Take, get_take
 from .footage import Footage

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from lucid.inference.shot.images import read_exr, read_png
-from lucid.inference.shot.model import frame_path
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.store import open_shot, sha256_file
 from lucid.inference.shot.takes import Take, get_take
 from lucid.scripts.bench.direct_worker import read_log

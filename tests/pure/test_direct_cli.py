@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from lucid.inference.cli import main
 from lucid.inference.conditioning.asked import check_request, like
+from lucid.inference.conditioning.edits import CHANGE, edited, settled
+from lucid.inference.conditioning.target import named
 from lucid.inference.errors import LucidError
-from lucid.inference.generation.asked import CHANGE, edited, settled
-from lucid.inference.generation.target import named
 from lucid.inference.shot.images import write_png
 from lucid.inference.shot.model import Edit, Frames, Size, TakeRequest
 from lucid.inference.shot.sealed import KEPT, find_layer, latents_path, layer_path, seal_layer
@@ -67,7 +67,8 @@ def picture(path: Path, channels: int = 3, kind: type = np.uint8) -> Path:
     ("--strength Nobody=1", "OBJECT_UNKNOWN"), ("--strength Walker=1.5", "STRENGTH_INVALID"), ("--strength Walker", "USAGE"),
     ("--stickiness 2", "USAGE"), ("--noise blue", "USAGE"), ("--best-of 0", "USAGE"),
     (f"--best-of 2 --seed {2**63 - 1}", "USAGE"), ("--like b.lucid", "USAGE"), ("--like none.lucid:1", "SHOT_MISSING"),
-    ("--reference Walker", "USAGE"),
+    ("--reference Walker", "USAGE"), ("--keep Walker", "USAGE"), ("--keep 1:", "USAGE"), ("--keep x:Walker", "USAGE"),
+    ("--keep 1:Nobody", "LAYER_UNKNOWN"), ("--keep 1:Walker", "TAKE_MISSING"), ("--keep 1:Walker --keep 2:Ball", "USAGE"),
     ("--reference Nobody=a.png", "LAYER_UNKNOWN"), ("--reference Walker=none.png", "REFERENCE_INVALID")])
 def test_bad_wishes_reserve_nothing(folder: Path, capsys: pytest.CaptureFixture[str], flags: str, code: str) -> None:
     assert failure(capsys, "generate", folder, *flags.split()) == code
@@ -125,17 +126,37 @@ def test_like_is_no_edit_any_more(folder: Path) -> None:
     assert like(wish, shot) == (replace(REQUEST, layer_seeds={"Ball": 2}), ["Gone", "Lost"])
 
 
+def test_keep_names_layers_of_one_take(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stays is asked as it was, whatever else the flags say, and in every take of a row; asking it something is refused."""
+    finished(folder)
+    flags = ["--keep", "1:Walker, Ball", *NOWHERE, "--seed", "8", "--prompt", "a lane", "--strength", "Road=0.25"]
+    assert main(["generate", str(folder), *flags, "--best-of", "2"]) == 2
+    assert "keeps Ball, Walker of take 1" in capsys.readouterr().out
+    expected = TakeRequest("a lane", {"Ball": "a street", "Walker": "a man"}, 8, None, NOWHERE[1], {"Ball": 3, "Walker": 3},
+                           {"Road": 0.25}, parent=1, keep=("Ball", "Walker"))
+    assert [get_take(folder, number).request() for number in (2, 3)] == [expected, replace(expected, seed=9)]
+    assert main(["takes", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[2].startswith("take 3: queued, keeps Ball, Walker of take 1, seed 9, ")
+    twice = ["--keep", "1:Ball", "--keep", "1:Walker", *NOWHERE, *flags[4:]]
+    assert failure(capsys, "generate", folder, *twice) == "WEIGHTS_MISSING" and get_take(folder, 4).request() == expected
+    assert failure(capsys, "generate", folder, "--keep", "2:Walker") == "TAKE_NOT_DONE"
+    assert failure(capsys, "generate", folder, "--keep", "1:Walker,environment,Ball") == "KEEP_ALL"
+    for asked in ("--layer-prompt Walker=x", "--layer-seed Walker=7", "--strength Walker=0.5", "--reference Walker=a.png"):
+        assert failure(capsys, "generate", folder, "--keep", "1:Walker", *asked.split()) == "USAGE"
+    assert failure(capsys, "generate", folder, "--keep", "1:environment", "--strength", "Road=0.25") == "USAGE"
+    assert len(list_takes(folder)) == 4
+
+
 def changes(folder: Path, name: str, parent: int = 1, **wish: object) -> TakeRequest:
     shot = open_shot(folder)
-    return edited(folder, get_take(folder, parent), named(shot, name), environment="environment",
-                  **wish)      # type: ignore[arg-type]
+    return edited(folder, shot, get_take(folder, parent), named(shot, name), **wish)      # type: ignore[arg-type]
 
 
 def test_an_edit_changes_its_target_alone(folder: Path) -> None:
     new_take(folder, REQUEST)
     assert changes(folder, "Ball", prompt=" red ") == replace(
         REQUEST, layer_prompts={"Walker": "a man", "Ball": "red"}, parent=1, edit=Edit("Ball"))
-    assert changes(folder, "Road", seed=9, strength="0.1@1,0.9@2") == replace(
+    assert changes(folder, "Road", seed=9, strength=[[1, 0.1], [2, 0.9]]) == replace(
         REQUEST, layer_seeds={"environment": 9}, strengths={"Road": [[1, 0.1], [2, 0.9]]}, parent=1,
         edit=Edit("environment", (3,)))
     assert changes(folder, "environment", start="parent") == replace(
@@ -161,12 +182,13 @@ def test_what_one_object_was_asked_to_be_is_not_meant_for_the_others(folder: Pat
         changes(folder, "Ball", 5, seed=5)
 
 
-@pytest.mark.parametrize("wish", [{}, {"seed": 3}, {"prompt": "a man"}, {"prompt": " "}, {"seed": 4, "change": 0.5},
-                                  {"seed": 4, "change": 1.0}])
-def test_an_edit_that_is_none(folder: Path, wish: dict[str, object]) -> None:
+@pytest.mark.parametrize(("wish", "code"), [
+    ({}, "EDIT_EMPTY"), ({"seed": 3}, "EDIT_EMPTY"), ({"prompt": "a man"}, "EDIT_EMPTY"), ({"prompt": " "}, "PROMPT_EMPTY"),
+    ({"seed": 4, "change": 0.5}, "USAGE"), ({"seed": 4, "change": 1.0}, "USAGE"), ({"strength": 2.0}, "STRENGTH_INVALID")])
+def test_an_edit_that_is_none(folder: Path, wish: dict[str, object], code: str) -> None:
     """Also a seed or a prompt that the layer has already."""
     new_take(folder, REQUEST)
-    with pytest.raises(LucidError, match="^USAGE: "):
+    with pytest.raises(LucidError, match=f"^{code}: "):
         changes(folder, "Walker", **wish)
 
 
@@ -186,7 +208,7 @@ def test_edit_makes_a_child(folder: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(("flags", "code"), [
-    ("--object Ball", "USAGE"), ("--prompt red", "USAGE"), ("--object Ball --at 1,1,1 --seed 1", "USAGE"),
+    ("--object Ball", "EDIT_EMPTY"), ("--prompt red", "USAGE"), ("--object Ball --at 1,1,1 --seed 1", "USAGE"),
     ("--object Nobody --seed 1", "OBJECT_UNKNOWN"), ("--at 1,1 --seed 1", "USAGE"), ("--at 99,1,1 --seed 1", "PIXEL_OUTSIDE"),
     ("--at 1,1,9 --seed 1", "FRAME_OUTSIDE"), ("--at 0,0,1 --seed 1", "PIXEL_BACKGROUND"), ("--object Ball --seed -1", "USAGE"),
     ("--object Ball --strength 2", "STRENGTH_INVALID"), ("--object Ball --strength x", "USAGE"),
@@ -261,7 +283,7 @@ def test_takes_lists_what_there_is(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["takes", str(folder), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows[1] == {"number": 2, "state": "queued", "parent": 1, "seed": 8, "seconds": None, "prompt": "a street",
-                       "error": None, "verdict": None,
+                       "error": None, "verdict": None, "favourite": False, "keep": [], "steps": None,
                        "edit": {"layer": "environment", "objects": ["Road"], "start": "parent", "change": 0.5}}
     assert [row["state"] for row in rows] == ["done", "queued", "damaged", "failed"]
     assert main(["inspect", str(folder)]) == 0 and capsys.readouterr().out.splitlines()[-4:] == lines

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lucid.inference.conditioning.target import Target, named, parse_at, pick, whole
 from lucid.inference.errors import LucidError
-from lucid.inference.generation.target import Target, named, parse_at, pick
 from lucid.inference.shot.images import write_exr
 from lucid.inference.shot.model import SHADOW, DepthRange, Frames, Kind, Layer, Rate, Shot, Size, pass_sequence
+from lucid.inference.shot.store import sha256_file
 from lucid.tests.shots import make_shot
 
 INSTANCES = {1: "Ball", 2: "Body", 3: "Hat", 4: "Lamp", 5: "lamp", 6: "Forest/Tree[0]", 7: "Forest/Tree[1]", 8: SHADOW}
@@ -34,10 +35,16 @@ def small_shot(frames: Frames | None = None) -> Shot:
 
 
 def written(folder: Path, shot: Shot) -> Shot:
+    """The shot with the hashes of its id pass, which is written."""
     for frame in shot.frames.numbers:
         ids = ROW if frame == shot.frames.start else np.full_like(ROW, 4)
         write_exr(folder / shot.sequence("id").path(frame), {"id": ids})
-    return shot
+    return hashed(folder, shot)
+
+
+def hashed(folder: Path, shot: Shot) -> Shot:
+    names = map(shot.sequence("id").path, shot.frames.numbers)
+    return replace(shot, files={name: sha256_file(folder / name) for name in names})
 
 
 def failure(code: str, *words: str) -> pytest.RaisesExc[LucidError]:
@@ -60,6 +67,26 @@ def test_what_is_painted_and_what_no_actor_has() -> None:
     (2, 1, Target("environment", (7,), "Forest/Tree[1]")), (3, 1, Target("environment", (8,), SHADOW))])
 def test_the_object_at_a_pixel(tmp_path: Path, x: int, y: int, target: Target) -> None:
     assert pick(tmp_path, written(tmp_path, small_shot()), x, y, 1) == target
+
+
+@pytest.mark.parametrize("x, y, label, seen", [(3, 0, "Crowd", "Hat"), (4, 0, "Lamp", "Lamp"), (1, 0, "Ball", "Ball")])
+def test_which_part_was_hit_is_kept_and_makes_no_other_target(tmp_path: Path, x: int, y: int, label: str, seen: str) -> None:
+    found = pick(tmp_path, written(tmp_path, small_shot()), x, y, 1)
+    assert (found.label, found.seen) == (label, seen)
+    assert named(small_shot(), label) == found and named(small_shot(), "Crowd").seen == ""
+
+
+def test_the_ids_are_those_that_were_captured(tmp_path: Path) -> None:
+    """Only the frame that is pointed at is looked at."""
+    shot = written(tmp_path, small_shot(Frames(1, 2)))
+    changed, gone = (tmp_path / shot.sequence("id").path(frame) for frame in (1, 2))
+    write_exr(changed, {"id": ROW + np.uint32(1)})
+    with failure("SHOT_CORRUPT", "is not what was captured"):
+        pick(tmp_path, shot, 1, 0, 1)
+    assert pick(tmp_path, shot, 1, 0, 2).label == "Lamp"
+    gone.unlink()
+    with failure("SHOT_CORRUPT"):
+        pick(tmp_path, shot, 1, 0, 2)
 
 
 def test_each_frame_has_its_own_ids_also_before_frame_zero(tmp_path: Path) -> None:
@@ -110,7 +137,7 @@ def test_ids_of_another_form(tmp_path: Path, channels: dict[str, np.ndarray]) ->
     shot = small_shot()
     write_exr(tmp_path / shot.sequence("id").path(1), channels)
     with failure("EXR_INVALID", "5x2"):
-        pick(tmp_path, shot, 1, 0, 1)
+        pick(tmp_path, hashed(tmp_path, shot), 1, 0, 1)
 
 
 def test_an_id_that_nobody_has(tmp_path: Path) -> None:
@@ -149,6 +176,19 @@ def test_a_name_in_a_case_that_two_objects_share() -> None:
 def test_an_unknown_name_is_told_the_nearest(name: str, words: list[str]) -> None:
     with failure("OBJECT_UNKNOWN", f"'{name}'", *words):
         named(small_shot(), name)
+
+
+@pytest.mark.parametrize("name, instances, parts", [("environment", (), ()), ("Crowd", (2, 3), ())])
+def test_a_layer_as_a_whole(name: str, instances: tuple[int, ...], parts: tuple[int, ...]) -> None:
+    found = whole(small_shot(), name)
+    assert (found, found.seen, found.parts(small_shot())) == (Target(name, instances, name), "", parts)
+    for other in ("crowd", "Lamp", SHADOW):
+        with failure("LAYER_UNKNOWN", f"'{other}'", "environment, Ball, Crowd"):
+            whole(small_shot(), other)
+
+
+def test_an_edit_names_the_parts_of_the_environment_alone() -> None:
+    assert named(small_shot(), "Lamp").parts(small_shot()) == (4,)
 
 
 def test_a_layer_that_nothing_is_painted_in_is_no_target() -> None:
