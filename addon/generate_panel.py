@@ -1,31 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capture, generate, and how far that is, in the "Lucid" tab of the 3D viewport's sidebar."""
+"""Capture, generate, how long that takes and how far it is, in the "Lucid" tab of the 3D viewport's sidebar."""
 
 from __future__ import annotations
 
 import bpy
 
-from .panels import LucidPanel, wrapped
+from . import estimate
+from .panels import LucidPanel, said, wrapped
 from .timeline import source_scene
+from .translation import iface_
 
 
-class LUCID_PT_generate(LucidPanel, bpy.types.Panel):
+class GenerateBlock:
+    """Drawn in the sidebar and in the render properties."""
+
     bl_label = "Capture and Generate"
-    bl_order = 4
 
     def draw(self, context: bpy.types.Context) -> None:
-        settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
+        scene, runtime = source_scene(context.scene), context.window_manager.lucid
         layout = self.layout
-        column = layout.column()
-        column.prop(settings, "prompt", text="", placeholder="What the shot shows")
-        column.prop(settings, "environment_prompt", text="", placeholder="Environment: the shot's prompt")
-        split = layout.column()
-        split.use_property_split = True
-        split.use_property_decorate = False
-        split.prop(settings, "weights")
-        column = split.column(align=True)
-        column.prop(settings, "seed")
-        column.prop(settings, "steps")
         column = layout.column(align=True)
         column.scale_y = 1.4
         column.operator("lucid.capture", icon="OUTLINER_DATA_CAMERA")
@@ -38,12 +31,53 @@ class LUCID_PT_generate(LucidPanel, bpy.types.Panel):
             layout.label(text=runtime.text)
         if runtime.error:
             wrapped(layout, runtime.error)
+        if notice := context.window_manager.lucid_worker.notice:
+            said(layout, notice)
+        known = estimate.facts(scene)
+        if known is not None and not known.worker:
+            said(layout, iface_("The worker, which paints, is not set up on this machine"))
+            layout.operator("lucid.preferences_open", icon="PREFERENCES")
+        lines, warning = estimate.lines(scene)
+        said(layout, *lines)
+        if warning:
+            wrapped(layout, warning)
+        layout.prop(scene, "lucid_windows")
+
+
+class ModelBlock:
+    """What takes are painted with, below the buttons."""
+
+    bl_label = "Model"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, layout = source_scene(context.scene).lucid, self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(settings, "weights")
+        column = layout.column(align=True)
+        column.prop(settings, "seed")
+        column.prop(settings, "steps")
+        layout.prop(settings, "noise")
+        column = layout.column(align=True)
+        column.prop(settings, "stickiness")
+        column.prop(settings, "pull")
+
+
+class LUCID_PT_generate(LucidPanel, GenerateBlock, bpy.types.Panel):
+    bl_order = 4
+
+
+class LUCID_PT_model(LucidPanel, ModelBlock, bpy.types.Panel):
+    bl_parent_id = "LUCID_PT_generate"
 
 
 def _left(seconds: float) -> str:
     if seconds < 0.0:
         return ""
-    return f", {seconds / 60.0:.0f} min left" if seconds >= 90.0 else f", {seconds:.0f} s left"
+    if seconds >= 90.0:
+        return iface_(", {minutes:.0f} min left").format(minutes=seconds / 60.0)
+    return iface_(", {seconds:.0f} s left").format(seconds=seconds)
 
 
-register, unregister = bpy.utils.register_classes_factory((LUCID_PT_generate,))
+register, unregister = bpy.utils.register_classes_factory((LUCID_PT_generate, LUCID_PT_model))

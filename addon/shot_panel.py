@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Camera, range, size, folder and passes of the shot, in the "Lucid" tab of the 3D viewport's sidebar."""
+"""Camera, range, size, words, folder and passes of the shot, in the "Lucid" tab of the 3D viewport's sidebar."""
 
 from __future__ import annotations
 
 import bpy
 
+from . import estimate
 from .capture import default_size
 from .capture.sequence import has_shots
 from .capture.show import PASS_TEXTS
-from .panels import LucidPanel
+from .panels import LucidPanel, said
+from .shot_presets import LUCID_PT_shot_presets
 from .timeline import source_scene
+from .translation import iface_
 
 
-class LUCID_PT_shot(LucidPanel, bpy.types.Panel):
+class ShotBlock:
+    """Drawn in the sidebar and in the render properties."""
+
     bl_label = "Shot"
-    bl_order = 0
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        LUCID_PT_shot_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
         scene = source_scene(context.scene)
@@ -22,8 +29,10 @@ class LUCID_PT_shot(LucidPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         if scene != context.scene:
-            layout.label(text=f"Timeline of '{scene.name}'", icon="SEQUENCE")
-        layout.prop(settings, "camera", placeholder=scene.camera.name if scene.camera else "No camera")
+            layout.label(text=iface_("Timeline of '{scene}'").format(scene=scene.name), icon="SEQUENCE")
+        _draw_words(layout, scene)
+        layout.prop(settings, "camera", text=iface_("Camera"), translate=False,     # nor is a name that somebody gave
+                    placeholder=scene.camera.name if scene.camera else iface_("No camera"))
         layout.prop(settings, "use_scene_range")
         column = layout.column(align=True)
         if settings.use_scene_range:
@@ -44,15 +53,16 @@ class LUCID_PT_shot(LucidPanel, bpy.types.Panel):
             row = layout.row()
             row.active = False
             row.alignment = "RIGHT"
-            row.label(text=f"automatic: {default_size(scene)}")
+            row.label(text=iface_("automatic: {size}").format(size=default_size(scene)))
         layout.prop(settings, "output")
         if has_shots(scene):
             layout.operator("lucid.capture_all_shots", icon="MARKER_HLT")
 
 
-class LUCID_PT_passes(LucidPanel, bpy.types.Panel):
+class PassesBlock:
+    """What is captured beside the layers."""
+
     bl_label = "Passes"
-    bl_parent_id = "LUCID_PT_shot"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -65,6 +75,26 @@ class LUCID_PT_passes(LucidPanel, bpy.types.Panel):
         row.use_property_decorate = False
         row.active = bool({"beauty", "shadow"} & settings.passes)
         row.prop(settings, "samples")
+
+
+class LUCID_PT_shot(LucidPanel, ShotBlock, bpy.types.Panel):
+    bl_order = 0
+
+
+class LUCID_PT_passes(LucidPanel, PassesBlock, bpy.types.Panel):
+    bl_parent_id = "LUCID_PT_shot"
+
+
+def _draw_words(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    """The prompt, and what the captured shot says of its camera."""
+    column = layout.column()
+    column.use_property_split = False
+    column.prop(scene.lucid, "prompt", text="", placeholder=iface_("What the shot shows"))
+    known = estimate.facts(scene)
+    if not scene.lucid.shot:
+        said(column, iface_("The camera in words: known after Capture"))
+    elif known is not None and known.shot is not None and known.shot.camera_words:
+        said(column, iface_("Camera: {words}").format(words=known.shot.camera_words))
 
 
 register, unregister = bpy.utils.register_classes_factory((LUCID_PT_shot, LUCID_PT_passes))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..conditioning.windows import WindowPlan
     from .kept import RunStore
-    from .windows import WindowPlan
 
 Video = NDArray[np.float32]
 Mask = NDArray[np.bool_]

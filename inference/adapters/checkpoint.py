@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..conditioning.habits import MINI as MINI
+from ..conditioning.habits import PROFILE as PROFILE
 from ..errors import LucidError
 from ..shot.store import sha256_file
 from .pinned import SHA256
 
-MINI = Path(__file__).parent / "weights" / "mini"
 PIPELINE = "WanVACEPipeline"
-PROFILE = "lucid_profile.json"
 HASHED_BYTES = 1 << 30
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _UNSAFE = {".bin", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".h5", ".msgpack", ".onnx"}

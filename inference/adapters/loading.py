@@ -9,16 +9,10 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanVACEPipeline
 
+from ..conditioning.habits import DEFAULTS, legal_frames
 from . import checkpoint
 from .base import ALONE, DEPTH, GEOMETRY, LINES, NONE, Profile
 from .clean import CleanWanVACETransformer
-
-VAE_CHUNK = 4
-# Wan2.1-VACE's published settings (diffusers WanVACEPipeline example; models were trained on up to 81 frames)
-DEFAULTS: dict[str, Any] = {"steps": 30, "guidance": 5.0, "text_length": 512, "max_frames": 81, "mask_grow": 24,
-                            "mask_box": True, "pose_grow": 8, "pose_reversed": True, "control": DEPTH,
-                            "skeleton": ALONE, "max_pixels": 0, "window": 0, "overlap": 0, "last_sigma": None,
-                            "memory": 0.0}
 
 
 def load_pipeline(folder: Path, dtype: Any) -> Any:
@@ -47,10 +41,7 @@ def make_profile(pipeline: Any, own: dict[str, Any]) -> Profile:
         if habits[habit] not in known:
             raise ValueError(f"there is no {habit} '{habits[habit]}'")
     patch_time, patch_height, _ = pipeline.transformer.config.patch_size
-    factor = int(pipeline.vae_scale_factor_temporal)
-    # the VAE encodes one frame, then chunks of four; the DiT's patches must tile the latent frames
-    legal = tuple(f for f in range(1 + VAE_CHUNK, habits["max_frames"] + 1, VAE_CHUNK)
-                  if ((f - 1) // factor + 1) % patch_time == 0)
+    legal = legal_frames(habits["max_frames"], int(pipeline.vae_scale_factor_temporal), patch_time)
     return Profile(legal_frames=legal, multiple=int(pipeline.vae_scale_factor_spatial) * int(patch_height),
                    steps=int(habits["steps"]), guidance=float(habits["guidance"]),
                    text_length=int(habits["text_length"]), mask_grow=int(habits["mask_grow"]),

@@ -15,6 +15,7 @@ from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from ..conditioning.windows import WindowPlan, plan_for
 from ..errors import LucidError
 from . import checkpoint
 from .base import Begin, Clip, Correspondence, Mask, Order, Painted, Profile, Source, StepDone, Video
@@ -25,7 +26,7 @@ from .hooks import Hook, HookStack, RegionLock, StatisticsPull, noise_levels, no
 from .kept import RunStore
 from .loading import load_pipeline, make_profile, place_on_gpu
 from .prepared import prepared
-from .windows import Place, WindowPlan, joint_windows, plan_windows
+from .windows import Place, joint_windows
 
 NEGATIVE_PROMPT = ""
 PULL_SPAN = 9           # latent frames over which an object's colours are taken
@@ -95,10 +96,8 @@ class WanVACE:
 
     def windows(self, frames: int) -> WindowPlan:
         """How a shot of so many frames is cut."""
-        longest = self.profile.legal_frames[-1]
-        window = self.profile.window or longest
-        return plan_windows(frames, window, self.profile.overlap or window // 4, self.profile.legal_frames,
-                            factor=self.codec.temporal)
+        profile = self.profile
+        return plan_for(frames, profile.legal_frames, profile.window, profile.overlap, factor=self.codec.temporal)
 
     def _denoise(self, source: Source, order: Order, scratch: Path, progress: StepDone,
                  kept: RunStore | None) -> tuple[Tensor, int]:

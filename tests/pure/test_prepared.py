@@ -7,7 +7,8 @@ import pytest
 import torch
 from lucid.inference.adapters.hooks import wrapped
 from lucid.inference.adapters.prepared import prepared
-from lucid.inference.adapters.windows import WindowPlan, joint_windows
+from lucid.inference.adapters.windows import joint_windows
+from lucid.inference.conditioning.windows import WindowPlan
 from lucid.inference.errors import LucidError
 from lucid.tests import tiny_wan
 from PIL import Image

@@ -9,7 +9,8 @@ import torch
 from diffusers import FirstBlockCacheConfig
 from lucid.inference.adapters.hooks import HookStack, RegionLock, noise_levels, starting_at, wrapped
 from lucid.inference.adapters.kept import RunStore, read_latents, write_latents
-from lucid.inference.adapters.windows import Place, WindowPlan, joint_windows, plan_windows
+from lucid.inference.adapters.windows import Place, joint_windows
+from lucid.inference.conditioning.windows import WindowPlan, plan_windows
 from lucid.inference.errors import LucidError
 from lucid.tests import tiny_wan
 from PIL import Image
