@@ -1,81 +1,92 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hand a take to the worker that runs on this machine, which is started when there is none. A thread asks, because an answer may
-take seconds; whoever wants to know looks by, and never waits."""
+"""Ask the worker that runs on this machine, and hand it a take, for which one is started where there is none. A thread asks,
+because an answer may take seconds; whoever wants to know looks by, and never waits."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from ..inference.errors import LucidError
 from ..inference.worker.client import Server, find, start
-from ..inference.worker.protocol import RUN
+from ..inference.worker.held import Held
+from ..inference.worker.protocol import RUN, Job
 
+ANSWER = 5.0            # seconds for an answer
 _LOOK = 0.1             # seconds between two looks at a worker that starts
-_TRIES = 3              # a worker that loads torch may be too busy to answer at once
+_PATIENCE = 15.0        # seconds: a worker that loads torch may be too busy to answer at once, another is about to end
+_AGAIN = ("WORKER_BUSY", "WORKER_GONE", "WORKER_STOPPING")
+
+T = TypeVar("T")
 
 
-class Dispatch:
+class Asked(Generic[T]):
+    """One question on its way: ``ask`` is called in a thread and gives an answer that is not None, or raises a LucidError. What
+    it opens it hands to the :class:`Held`."""
+
+    def __init__(self, ask: Callable[[Held], T]) -> None:
+        self._ask = ask
+        self._answer: queue.Queue[T | LucidError] = queue.Queue(1)
+        self._held = Held()
+        self._thread = threading.Thread(target=self._work, name="lucid-dispatch", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> bool:
+        """Whether there will be an answer that nobody has seen."""
+        return self._thread.is_alive() or not self._answer.empty()
+
+    def poll(self) -> T | None:
+        """The answer, once; None before. Raises what went wrong, once."""
+        try:
+            answer = self._answer.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(answer, LucidError):
+            raise answer
+        return answer
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Give up asking, also in the middle of it, and wait at most so long for the thread."""
+        self._held.cut()
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        try:
+            self._answer.put(self._ask(self._held))
+        except LucidError as error:
+            self._answer.put(error)
+
+
+class Dispatch(Asked[Job]):
     """One take on its way to the worker: ``python`` and ``entry`` start one, with ``environment``; ``action`` is the
-    protocol's."""
+    protocol's. A worker that has the take goes on with it whatever becomes of this."""
 
     def __init__(self, python: Path, entry: Path, environment: Mapping[str, str], shot: Path, take: int,
                  action: str = RUN) -> None:
         self._python, self._entry, self._environment = python, entry, dict(environment)
         self._shot, self._take, self._action = shot, take, action
-        self._answer: queue.Queue[LucidError | None] = queue.Queue(1)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._hand_over, name="lucid-dispatch", daemon=True)
-        self._thread.start()
+        super().__init__(self._hand_over)
 
-    @property
-    def pending(self) -> bool:
-        """Whether the worker has not answered yet."""
-        return self._thread.is_alive() or not self._answer.empty()
+    def _hand_over(self, held: Held) -> Job:
+        began = time.monotonic()
+        while True:
+            try:
+                return self._server(held).submit(self._shot, self._take, self._action, ANSWER, held)
+            except LucidError as error:
+                if error.code not in _AGAIN or time.monotonic() - began > _PATIENCE or held.sleep(0.5):
+                    raise
 
-    def poll(self) -> bool:
-        """True once the worker has the take, False before. Raises what went wrong, once."""
-        try:
-            answer = self._answer.get_nowait()
-        except queue.Empty:
-            return not self._thread.is_alive()
-        if answer is not None:
-            raise answer
-        return True
-
-    def close(self) -> None:
-        """Give up asking. A worker that has the take goes on with it."""
-        self._closing.set()
-        self._thread.join(2.0)
-
-    def _hand_over(self) -> None:
-        try:
-            for left in reversed(range(_TRIES)):
-                try:
-                    server = self._server()
-                    if server is not None:
-                        server.submit(self._shot, self._take, self._action, seconds=5.0)
-                    break
-                except LucidError as error:
-                    if error.code not in ("WORKER_BUSY", "WORKER_GONE") or not left or self._closing.wait(0.5):
-                        raise
-        except LucidError as error:
-            self._answer.put(error)
-            return
-        self._answer.put(None)
-
-    def _server(self) -> Server | None:
-        """The worker, started where none runs; None when nobody waits for it any more."""
-        server = find(5.0)
-        if server is not None:
-            return server
-        starting = start(self._python, self._entry, environment=self._environment)
-        while not self._closing.is_set():
-            server = starting.poll()
-            if server is not None:
-                return server
-            time.sleep(_LOOK)
-        return None
+    def _server(self, held: Held) -> Server:
+        """The worker, started where none runs. Raises WORKER_GONE when nobody waits for it any more."""
+        server = find(ANSWER, held)
+        starting = start(self._python, self._entry, environment=self._environment) if server is None and not held.over else None
+        while server is None:
+            if held.sleep(_LOOK) or starting is None:
+                raise LucidError("WORKER_GONE", "nobody waits for the worker any more", "generate again")
+            server = starting.poll(held)
+        return server

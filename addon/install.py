@@ -24,12 +24,12 @@ from . import worker
 from .installer import backends, job
 from .installer.plan import NEEDS, Plan, installed, plan_for, python_of
 from .installer.steps import MARK, PROBE
+from .redraw import tick
+from .translation import iface_, rpt_
 
-NO_NETWORK = "Allow online access in the preferences' System tab"
 AUTOMATIC = "AUTO"
 CHECK_LOG = "check.log"
 KILL_AFTER = 15.0       # seconds between a polite cancel and the kill
-_POLL = 0.25
 _OTHERS = "press Install Worker in the Lucid preferences, or mend that Python where it was made"
 _ERROR = re.compile(r"lucid: ([A-Z][A-Z0-9_]+): (.+) \((.+)\)")     # as run_verb writes a LucidError
 
@@ -48,7 +48,7 @@ class SetUp:
 
     def __init__(self, kind: Kind, plan: Plan) -> None:
         if kind in (Kind.INSTALL, Kind.REPAIR) and not bpy.app.online_access:
-            raise LucidError("NETWORK_OFF", "Blender is not allowed to go online", NO_NETWORK)
+            raise LucidError("NETWORK_OFF", "Blender is not allowed to go online", worker.NO_NETWORK)
         self.kind, self.said, self.error = kind, "", None
         self._folder = Path(plan.home) / "installer"
         self.log = self._folder / (CHECK_LOG if kind is Kind.CHECK else job.LOG)
@@ -145,7 +145,7 @@ class SetUp:
         """Read what came of it into ``said`` and ``error``, once it is over."""
         last = (self.lines() or [""])[-1]
         if self._cancelled_at is not None:
-            self.said = f"{self.kind.value} was cancelled"
+            self.said = rpt_("{deed} was cancelled").format(deed=iface_(self.kind.value))
         elif self.kind is Kind.CHECK:
             self._finish_check(last)
         elif self._process.returncode:
@@ -153,17 +153,17 @@ class SetUp:
             said = last or f"it ended with status {self._process.returncode}"
             self.error = LucidError(*told.groups()) if told else LucidError("SETUP_FAILED", said, f"see {self.log}")
         else:
-            self.said = "The worker was removed" if self.kind is Kind.REMOVE else self._ready()
+            self.said = rpt_("The worker was removed") if self.kind is Kind.REMOVE else self._ready()
 
     def _ready(self) -> str:
         made = installed(self._folder.parent)
         try:
             used = worker.worker_python()
         except LucidError as error:
-            return f"The worker is ready, but not in use: {error.text}"
+            return rpt_("The worker is ready, but not in use: {reason}").format(reason=error.text)
         if made is not None and used == python_of(made):
-            return "The worker is ready"
-        return f"The worker is ready, but not in use: the preferences or LUCID_WORKER_PYTHON name {used}"
+            return rpt_("The worker is ready")
+        return rpt_("The worker is ready, but not in use: the preferences or LUCID_WORKER_PYTHON name {path}").format(path=used)
 
     def _finish_check(self, last: str) -> None:
         try:
@@ -175,7 +175,7 @@ class SetUp:
                                     "repair it in the Lucid preferences" if mine else _OTHERS)
             return
         if "said" in answer:
-            self.said = f"All is well: {answer['said']}"
+            self.said = rpt_("All is well: {found}").format(found=answer["said"])
             return
         self.error = LucidError(**answer)
         if installed(self._folder.parent) is None and "repair" in self.error.hint:      # not ours to repair
@@ -228,14 +228,6 @@ def place_plan() -> Plan:
     return replace(plan_for(plain, lucid_home()), installs=())
 
 
-def advised(error: LucidError) -> LucidError:
-    """The same with what to do next here: a worker that is missing can be installed, once Blender may go online."""
-    if error.code != "WORKER_MISSING":
-        return error
-    hint = "press Install Worker in the Lucid preferences" if bpy.app.online_access else NO_NETWORK + ", then install it"
-    return LucidError(error.code, error.text, hint)
-
-
 def start(kind: Kind, plan: Plan) -> SetUp:
     """Start a job and the timer that looks after it. Raises JOB_RUNNING and what :class:`SetUp` does."""
     global _running, _last
@@ -275,9 +267,4 @@ def stop_polling() -> None:
 
 
 def _tick() -> float | None:
-    goes_on = mirror()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("PREFERENCES", "VIEW_3D"):
-                area.tag_redraw()
-    return _POLL if goes_on else None
+    return tick(mirror)

@@ -13,8 +13,9 @@ from ..inference.errors import LucidError
 from ..inference.shot.takes import State, Take
 from ..inference.shot.verdict_file import verdict_of
 from ..inference.shot.verdicts import Verdict
-from . import worker
+from . import session, worker
 from .redraw import tick
+from .translation import iface_
 
 REPORT = "verdict.html"
 _SAID = re.compile(r"measured (\d+) of (\d+) frames")
@@ -76,6 +77,10 @@ def start(shot: Path, take: Take) -> Measuring:
     _measuring = Measuring(shot, take)
     runtime = bpy.context.window_manager.lucid
     runtime.measuring, runtime.measured, runtime.error = True, 0.0, ""
+    if (job := session.current()) is not None:      # both may go on at once; that they share the machine is told
+        bpy.context.window_manager.lucid_worker.notice = iface_(
+            "Take {measured} is measured while take {made} is generated: each slows the other down").format(
+                measured=take.number, made=job.take.number)
     if not bpy.app.background:          # without a window no timer fires
         bpy.app.timers.register(_tick, persistent=True)
     return _measuring

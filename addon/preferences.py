@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -12,9 +13,10 @@ from .. import __package__ as base_package
 from ..inference.errors import LucidError
 from ..inference.home import lucid_home
 from .installer import backends
+from .translation import iface_, n_
 
-_SAID = {"cu130": "for drivers from 580 on", "cu126": "for older drivers and GPUs", "rocm": "for Linux", "mps": "Apple's GPUs",
-         "cpu": "works everywhere, slow"}
+_SAID = {"cu130": n_("for drivers from 580 on"), "cu126": n_("for older drivers and GPUs"), "rocm": n_("for Linux"),
+         "mps": n_("Apple's GPUs"), "cpu": n_("works everywhere, slow")}
 # what this platform has; kept here because Blender does not keep an enumeration's strings
 ACCELERATORS = (("AUTO", "Automatic", "The best that this machine has: nvidia-smi and rocminfo are asked"),
                 *((one.key, one.title, _SAID[one.key]) for one in backends.BACKENDS if one.platform == sys.platform))
@@ -33,17 +35,16 @@ class LucidPreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split, layout.use_property_decorate = True, False
         self._draw_state(layout)
+        _draw_worker(layout.box())
         self._draw_set_up(layout.box())
         layout.prop(self, "worker_python")
 
     def _draw_state(self, layout: bpy.types.UILayout) -> None:
-        from . import install
         from .worker import worker_python
 
         try:
-            layout.label(text=f"In use: {worker_python()}", icon="CHECKMARK")
+            layout.label(text=iface_("In use: {path}").format(path=worker_python()), icon="CHECKMARK")
         except LucidError as error:
-            error = install.advised(error)
             _draw_error(layout, error)
 
     def _draw_set_up(self, box: bpy.types.UILayout) -> None:
@@ -69,23 +70,41 @@ class LucidPreferences(bpy.types.AddonPreferences):
         """What an installation costs, as far as it is known which one it would be."""
         from . import install
 
-        found = install.found()
+        found, place = install.found(), iface_("Place: {folder}").format(folder=lucid_home())
         if self.accelerator == "AUTO" and found is None:
-            return ["This machine is looked at when you install or check", f"Place: {lucid_home()}"]
+            return [iface_("This machine is looked at when you install or check"), place]
         key = found.key if self.accelerator == "AUTO" else self.accelerator
         try:
             chosen = backends.backend(key)
         except LucidError as error:
             return [_sentence(error.text), _sentence(error.hint)]
         why = f"{found.words}: " if self.accelerator == "AUTO" else ""
-        size = f"Download about {chosen.download / 1000:.1f} GB, on the disk about {chosen.disk / 1000:.1f} GB"
-        return [_sentence(f"{why}{chosen.title}"), size, f"Place: {lucid_home()}"]
+        size = iface_("Download about {download:.1f} GB, on the disk about {disk:.1f} GB")
+        return [_sentence(f"{why}{iface_(chosen.title)}"), size.format(download=chosen.download / 1000, disk=chosen.disk / 1000),
+                place]
+
+
+def _draw_worker(box: bpy.types.UILayout) -> None:
+    """The one that runs, as it last answered."""
+    from . import worker_state
+
+    worker_state.look_soon()
+    state = bpy.context.window_manager.lucid_worker
+    row = box.row()
+    row.label(text=state.text or iface_("The worker is asked"), icon="INFO")
+    stop = row.row()
+    stop.enabled = state.there and not state.stopping
+    stop.operator("lucid.worker_stop", text="Stopping" if state.stopping else "Stop Worker", icon="CANCEL")
+    if state.error:
+        column = box.column(align=True)
+        for place, line in enumerate(textwrap.wrap(state.error, 110)):
+            column.label(text=line, icon="BLANK1" if place else "ERROR")
 
 
 def _draw_job(box: bpy.types.UILayout, job: object) -> None:
     fraction, step = job.progress()
     row = box.row(align=True)
-    row.progress(factor=fraction, text=f"{job.kind.value}: {step}, {job.seconds:.0f} s")
+    row.progress(factor=fraction, text=f"{iface_(job.kind.value)}: {iface_(step)}, {job.seconds:.0f} s")
     row.operator("lucid.worker_cancel", text="", icon="CANCEL")
     column = box.column(align=True)
     for line in job.tail():

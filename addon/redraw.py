@@ -8,13 +8,21 @@ from collections.abc import Callable
 import bpy
 
 POLL = 0.25             # seconds between two looks
+# where Lucid's panels are; the viewport's and the pictures' own regions are left alone, for they may cost much
+_PANELS = {"VIEW_3D": "UI", "SEQUENCE_EDITOR": "UI", "IMAGE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 
 
 def tick(mirror: Callable[[], bool]) -> float | None:
     """What a timer's function returns: the seconds to the next look, or None once ``mirror`` says that it is over."""
     goes_on = mirror()
+    redraw()
+    return POLL if goes_on else None
+
+
+def redraw() -> None:
+    """Have the regions with Lucid's panels drawn again."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-    return POLL if goes_on else None
+            for region in area.regions:
+                if region.type == _PANELS.get(area.type):
+                    region.tag_redraw()

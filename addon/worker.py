@@ -17,10 +17,12 @@ from ..inference.home import lucid_home
 from ..inference.shot.store import disk_error, read_json
 from ..inference.shot.takes import Take
 from .preferences import preferences
+from .translation import n_
 
 WORKER = Path(__file__).resolve().parents[1] / "inference"
 LOG, MEASURE_LOG = "worker.log", "measure.log"
-_HINT = "run python3 scripts/lucid.py doctor, or choose a Python in the Lucid preferences"
+NO_NETWORK = n_("Allow online access in the preferences' System tab")
+_DAMAGED = "install Lucid's worker again"
 
 
 def worker_python() -> Path:
@@ -35,13 +37,21 @@ def worker_python() -> Path:
         return _existing(path, "LUCID_WORKER_PYTHON")
     record = lucid_home() / "worker.json"
     if not record.is_file():
-        raise LucidError("WORKER_MISSING", "the worker is not set up on this machine", _HINT)
-    return _existing(str(read_json(record, "WORKER_MISSING", _HINT).get("python", "")), str(record))
+        raise missing("the worker is not set up on this machine")
+    return _existing(str(read_json(record, "WORKER_MISSING", _DAMAGED).get("python", "")), str(record))
+
+
+def missing(text: str) -> LucidError:
+    """WORKER_MISSING, with what to do next: one can be installed, once Blender may go online."""
+    if not bpy.app.online_access:
+        return LucidError("WORKER_MISSING", text, NO_NETWORK + ", then press Install Worker in the Lucid preferences")
+    return LucidError("WORKER_MISSING", text,
+                      "press Install Worker in the Lucid preferences, or run python3 scripts/lucid.py setup")
 
 
 def _existing(path: str, origin: str) -> Path:
     if not Path(path).is_file():
-        raise LucidError("WORKER_MISSING", f"the worker's Python '{path}' (from {origin}) is not there", _HINT)
+        raise missing(f"the worker's Python '{path}' (from {origin}) is not there")
     return Path(path)
 
 
@@ -96,8 +106,7 @@ def _starting(python: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LucidError("WORKER_MISSING", f"the worker's Python '{python}' cannot be started: {error.strerror or error}",
-                         _HINT) from error
+        raise missing(f"the worker's Python '{python}' cannot be started: {error.strerror or error}") from error
 
 
 def last_line(path: Path) -> str:

@@ -11,7 +11,6 @@ import socket
 import stat
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,14 @@ from .errors import LucidError
 from .heap import give_back_freed_blocks
 from .shot.processes import locked
 from .shot.store import disk_error
+from .worker.about import ask, end
 from .worker.client import START_SECONDS, find, read_record, record_path
+from .worker.held import Held
 from .worker.protocol import SPOKEN, Record, to_bytes
 from .worker.registry import INDEX, Jobs
 from .worker.ring import Ring
 from .worker.runner import Runner
+from .worker.version import version
 
 GRACE = 10.0            # seconds for the running take to stop; after that it is interrupted, and can be resumed too
 _LOOK = 0.1             # seconds between two looks at whether it is time to end
@@ -55,6 +57,17 @@ def serve(idle: float, roots: Sequence[Path]) -> int:
             return 0
         time.sleep(_LOOK)
     raise LucidError("WORKER_START", f"another worker holds {lock} and does not answer", "stop that process, then try again")
+
+
+def tell(*, stop: bool) -> int:
+    """Say which worker runs, after it was asked to end with ``stop``. Raises WORKER_FOREIGN, WORKER_BUSY, and for one of another
+    Lucid WORKER_OLDER and WORKER_NEWER."""
+    seen = end(Held()) if stop else ask(Held())
+    if seen.text:
+        say(seen.text)
+    if seen.error is not None:
+        raise seen.error
+    return 0
 
 
 def _run_folder() -> Path:
@@ -176,12 +189,3 @@ def _write_record(path: Path, record: Record) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise disk_error(path, error) from error
-
-
-def version() -> str:
-    """Lucid's, from the extension's manifest. Raises MANIFEST_MISSING."""
-    path = Path(__file__).resolve().parents[1] / "blender_manifest.toml"
-    try:
-        return str(tomllib.loads(path.read_text(encoding="utf-8"))["version"])
-    except (OSError, ValueError, KeyError) as error:
-        raise LucidError("MANIFEST_MISSING", f"{path} does not say which Lucid this is", "install Lucid again") from error

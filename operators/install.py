@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker's set-up: install, cancel, repair, remove, check. All of it happens in other processes."""
+"""The worker's set-up: install, cancel, repair, remove, check; stop the one that runs. All of it happens in other processes."""
 
 from __future__ import annotations
+
+import time
 
 import bpy
 from bpy.props import StringProperty
 
-from ..addon import install, measuring, session
+from ..addon import install, measuring, session, worker_state
 from ..addon.install import Kind
 from ..addon.installer.backends import Backend
 from ..addon.installer.plan import Plan, installed, leftovers
-from ..addon.preferences import preferences
+from ..addon.preferences import base_package, preferences
+from ..addon.translation import iface_, rpt_
+from ..addon.worker import NO_NETWORK
 from ..inference.errors import LucidError
 
 
@@ -23,13 +27,13 @@ def _choice() -> str:
 def _free(cls: type[bpy.types.Operator], *, online: bool, alone: bool = True) -> bool:
     """Whether a job may start, else the poll message says why not. ``alone``: no take may be at work."""
     if install.running() is not None:
-        cls.poll_message_set("The worker is being set up: wait for it, or cancel it")
+        cls.poll_message_set(rpt_("The worker is being set up: wait for it, or cancel it"))
         return False
     if online and not bpy.app.online_access:
-        cls.poll_message_set(install.NO_NETWORK)
+        cls.poll_message_set(rpt_(NO_NETWORK))
         return False
     if alone and (session.running() or measuring.running() is not None):
-        cls.poll_message_set("The worker is at work: wait for it, or cancel it")
+        cls.poll_message_set(rpt_("The worker is at work: wait for it, or cancel it"))
         return False
     return True
 
@@ -59,8 +63,10 @@ class _Starts:
 
 def _told(backend: Backend) -> str:
     """What the person agrees to: accelerator, size, place."""
-    return (f"For {backend.title}. About {backend.download / 1000:.1f} GB to download, {backend.disk / 1000:.1f} GB on the disk, "
-            f"in {install.place()}. Nothing enters Blender's own Python.")
+    told = iface_("For {accelerator}. About {download:.1f} GB to download, {disk:.1f} GB on the disk, in {folder}. "
+                  "Nothing enters Blender's own Python.")
+    return told.format(accelerator=iface_(backend.title), download=backend.download / 1000, disk=backend.disk / 1000,
+                       folder=install.place())
 
 
 class LUCID_OT_worker_install(_Starts, bpy.types.Operator):
@@ -83,8 +89,8 @@ class LUCID_OT_worker_install(_Starts, bpy.types.Operator):
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        return context.window_manager.invoke_confirm(self, event, title="Install the worker?", message=told,
-                                                     confirm_text="Install")
+        return context.window_manager.invoke_confirm(self, event, title=iface_("Install the worker?"), message=told,
+                                                     confirm_text=iface_("Install"))
 
     def go(self) -> set[str]:
         return _run(self, Kind.INSTALL, install.make_plan(self.accelerator or _choice()))
@@ -100,7 +106,7 @@ class LUCID_OT_worker_repair(_Starts, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if installed(install.place()) is None:
-            cls.poll_message_set("There is no worker that was installed here")
+            cls.poll_message_set(rpt_("There is no worker that was installed here"))
             return False
         return _free(cls, online=True)
 
@@ -118,13 +124,14 @@ class LUCID_OT_worker_remove(_Starts, bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if not leftovers(install.place()):
-            cls.poll_message_set("There is no worker that was installed here")
+            cls.poll_message_set(rpt_("There is no worker that was installed here"))
             return False
         return _free(cls, online=False)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event, title="Remove the worker?", confirm_text="Remove",
-                                                     message="To generate again it has to be downloaded again.", icon="WARNING")
+        return context.window_manager.invoke_confirm(self, event, title=iface_("Remove the worker?"), icon="WARNING",
+                                                     message=iface_("To generate again it has to be downloaded again."),
+                                                     confirm_text=iface_("Remove"))
 
     def go(self) -> set[str]:
         return _run(self, Kind.REMOVE, install.place_plan())
@@ -143,10 +150,7 @@ class LUCID_OT_worker_check(_Starts, bpy.types.Operator):
 
     def go(self) -> set[str]:
         install.look()
-        try:
-            return _run(self, Kind.CHECK, install.place_plan())
-        except LucidError as error:
-            raise install.advised(error) from error
+        return _run(self, Kind.CHECK, install.place_plan())
 
 
 class LUCID_OT_worker_cancel(bpy.types.Operator):
@@ -159,7 +163,7 @@ class LUCID_OT_worker_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if install.running() is None:
-            cls.poll_message_set("The worker is not being set up")
+            cls.poll_message_set(rpt_("The worker is not being set up"))
             return False
         return True
 
@@ -168,5 +172,59 @@ class LUCID_OT_worker_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class LUCID_OT_worker_stop(bpy.types.Operator):
+    """End the worker that runs, of this Lucid or another. A take that it makes is stopped and can be resumed; the next take
+    starts a worker anew"""
+
+    bl_idname = "lucid.worker_stop"
+    bl_label = "Stop Worker"
+    bl_options = {"REGISTER"}   # no UNDO: it only ends a process
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.window_manager.lucid_worker.stopping:
+            cls.poll_message_set(rpt_("The worker is being stopped"))
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event, title=iface_("Stop the worker?"), icon="WARNING",
+                                                     message=iface_("Takes that run or wait, of any Blender, stop; they can be "
+                                                                    "resumed."), confirm_text=iface_("Stop"))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        worker_state.end_worker()
+        if not bpy.app.background:
+            return {"FINISHED"}
+        while worker_state.mirror():        # without a window there is no timer to look after it
+            time.sleep(0.05)
+        state = context.window_manager.lucid_worker
+        self.report({"ERROR" if state.error else "INFO"}, state.error or state.text)
+        return {"CANCELLED" if state.error else "FINISHED"}
+
+
+class LUCID_OT_preferences_open(bpy.types.Operator):
+    """Show Lucid's preferences, where the worker is installed, checked and stopped"""
+
+    bl_idname = "lucid.preferences_open"
+    bl_label = "Lucid Preferences"
+    bl_options = {"REGISTER"}   # no UNDO: it only opens a window
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if preferences() is None:
+            cls.poll_message_set(rpt_("Lucid is not installed as an extension: it has no preferences"))
+            return False
+        if bpy.app.background:
+            cls.poll_message_set(rpt_("There is no window to show them in"))
+            return False
+        return True
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        bpy.ops.preferences.addon_show(module=base_package)
+        return {"FINISHED"}
+
+
 register, unregister = bpy.utils.register_classes_factory((
-    LUCID_OT_worker_install, LUCID_OT_worker_repair, LUCID_OT_worker_remove, LUCID_OT_worker_check, LUCID_OT_worker_cancel))
+    LUCID_OT_worker_install, LUCID_OT_worker_repair, LUCID_OT_worker_remove, LUCID_OT_worker_check, LUCID_OT_worker_cancel,
+    LUCID_OT_worker_stop, LUCID_OT_preferences_open))

@@ -56,11 +56,11 @@ class Server:
     def hello(self, seconds: float = SECONDS, hold: Hold | None = None) -> Hello:
         return Hello.from_json(self._ask("GET", HELLO, seconds=seconds, hold=hold))
 
-    def submit(self, shot: Path, take: int, action: str = RUN, seconds: float = SECONDS) -> Job:
+    def submit(self, shot: Path, take: int, action: str = RUN, seconds: float = SECONDS, hold: Hold | None = None) -> Job:
         """Run or resume a take that is reserved in a shot; asking again is asking for the same job."""
         wish = Submit(str(shot.absolute()), take, action)
         data = {"shot": wish.shot, "take": wish.take, "action": wish.action}
-        return Job.from_json(self._ask("POST", JOBS, data, seconds))
+        return Job.from_json(self._ask("POST", JOBS, data, seconds, hold))
 
     def jobs(self, seconds: float = SECONDS, hold: Hold | None = None) -> Listing:
         return Listing.from_json(self._ask("GET", JOBS, seconds=seconds, hold=hold))
@@ -68,13 +68,13 @@ class Server:
     def job(self, number: str, seconds: float = SECONDS) -> Job:
         return Job.from_json(self._ask("GET", f"{JOBS}/{number}", seconds=seconds))
 
-    def cancel(self, number: str, seconds: float = SECONDS) -> Job:
+    def cancel(self, number: str, seconds: float = SECONDS, hold: Hold | None = None) -> Job:
         """A job that waits is cancelled now, a running one at its next step."""
-        return Job.from_json(self._ask("POST", f"{JOBS}/{number}/cancel", {}, seconds))
+        return Job.from_json(self._ask("POST", f"{JOBS}/{number}/cancel", {}, seconds, hold))
 
-    def shutdown(self, seconds: float = SECONDS) -> None:
+    def shutdown(self, seconds: float = SECONDS, hold: Hold | None = None) -> None:
         """The worker stops the running take, which can be resumed, and ends. It has not ended yet when this returns."""
-        self._ask("POST", SHUTDOWN, {}, seconds)
+        self._ask("POST", SHUTDOWN, {}, seconds, hold)
 
     def open(self, path: str, seconds: float, hold: Hold | None = None, *, method: str = "GET", body: bytes | None = None,
              ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
@@ -132,14 +132,14 @@ def find(seconds: float = SECONDS, hold: Hold | None = None) -> Server | None:
     return server if hello.epoch == record.epoch else None
 
 
-def stop(seconds: float = SECONDS) -> bool:
+def stop(seconds: float = SECONDS, hold: Hold | None = None) -> bool:
     """Ask the worker to end, whatever Lucid it is of; False where none runs. Raises WORKER_FOREIGN, WORKER_BUSY."""
     reap()
     record = read_record()
     if record is None or not alive(record.pid):
         return False
     try:
-        Server(record).shutdown(seconds)
+        Server(record).shutdown(seconds, hold)
     except LucidError as error:
         if error.code == "WORKER_BUSY":
             raise
@@ -184,12 +184,12 @@ class Starting:
         self._process, self._log_from = process, log_from
         self._began = time.monotonic()
 
-    def poll(self) -> Server | None:
+    def poll(self, hold: Hold | None = None) -> Server | None:
         """The worker once it answers, None until then. Raises WORKER_START where it ended or START_SECONDS have gone by, and what
         :func:`find` raises."""
         status = self._process.poll()       # before looking: one that found another running has ended well
         try:
-            server = find()
+            server = find(SECONDS, hold)
         except LucidError as error:
             if error.code != "WORKER_BUSY":
                 raise
@@ -229,7 +229,7 @@ def start(python: Path, entry: Path, *, environment: Mapping[str, str] | None = 
                                        stderr=subprocess.STDOUT, cwd=log.parent, env=environment, **detached)
         except OSError as error:
             raise LucidError("WORKER_START", f"the worker's Python '{python}' cannot be started: {error.strerror or error}",
-                             "run python3 scripts/lucid.py doctor, or choose a Python in the Lucid preferences") from error
+                             "press Check in the Lucid preferences, or run python3 scripts/lucid.py doctor") from error
         _spawned.append(process)
         return Starting(process, log_from)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import http.client
 import queue
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,12 +12,14 @@ from typing import Any
 
 from ..errors import LucidError
 from .client import Server, find
+from .held import Held
 from .protocol import EVENTS, KEEP_ALIVE, MAX_EVENT, from_bytes
 
 SILENCE = 3 * KEEP_ALIVE        # seconds after which a stream that says nothing is given up
 ANSWER = 5.0                    # seconds for an answer: nobody waits for this thread
 BACK_OFF = (0.1, 5.0)           # seconds between two tries, at first and at most
 HELD = 10_000                   # events that nobody has drained; the worker's ring keeps what comes after
+CLOSING = 2.0                   # seconds for the thread to end; a cut socket wakes it in less than one of their hundredths
 _LATER = 0.1                    # seconds before a stream that was cut is opened again
 
 
@@ -37,9 +38,7 @@ class Feed:
         self._epoch, self._seq = "", 0
         self._lost = ""                 # the code that was told last
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue(HELD)
-        self._closing = threading.Event()
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._held = Held()
         self._thread = threading.Thread(target=self._follow, name="lucid-feed", daemon=True)
         self._thread.start()
 
@@ -51,45 +50,41 @@ class Feed:
                 events.append(self._queue.get_nowait())
         return events
 
-    def close(self) -> None:
-        """End the thread, also in the middle of a read."""
-        with self._lock:
-            self._closing.set()
-            if self._socket is not None:
-                with suppress(OSError):         # the other side was faster
-                    self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+    def close(self, seconds: float = CLOSING) -> None:
+        """End the thread, also in the middle of a read, and wait at most so long until it has."""
+        self._held.cut()
+        self._thread.join(seconds)
 
     def _follow(self) -> None:
         wait = BACK_OFF[0]
-        while not self._closing.is_set():
+        while not self._held.over:
             try:
                 if self._server is None:
-                    self._server = find(ANSWER, self._hold)
+                    self._server = find(ANSWER, self._held)
                 if self._server is None:
                     raise LucidError("WORKER_GONE", "no worker is running", "start it; what is in the takes' folders is safe")
                 self._read(self._server)
                 wait = BACK_OFF[0]
-                self._closing.wait(_LATER)
+                self._held.sleep(_LATER)
             except LucidError as error:
                 self._server, self._epoch = None, ""
                 if error.code != self._lost:
                     self._lost = error.code
                     self._put({"event": "lost", "error": error.to_json()})
-                self._closing.wait(wait)
+                self._held.sleep(wait)
                 wait = min(2 * wait, BACK_OFF[1])
 
     def _read(self, server: Server) -> None:
         """One stream until it is cut. Raises what the worker answers to the question for it."""
         if not self._epoch:
-            listing = server.jobs(ANSWER, self._hold)
+            listing = server.jobs(ANSWER, self._held)
             self._epoch, self._seq, self._lost = listing.epoch, listing.seq, ""
             self._put({"event": "found", "epoch": listing.epoch, "jobs": [job.to_json() for job in listing.jobs]})
-        connection, response = server.open(f"{EVENTS}?after={self._seq}&epoch={self._epoch}", ANSWER, self._hold)
+        connection, response = server.open(f"{EVENTS}?after={self._seq}&epoch={self._epoch}", ANSWER, self._held)
         try:
             if response.status != 200:
                 raise LucidError("WORKER_GONE", "the worker ends", "it starts again with the next take")
-            self._listen()
+            self._held.patience(SILENCE)        # the worker's keep-alive comes more often
             for event in _events(response):
                 if event.get("event") == "hello":
                     if event.get("missed") or event.get("epoch") != self._epoch:
@@ -98,32 +93,15 @@ class Feed:
                 else:
                     self._put(event)
                     self._seq = event.get("seq", self._seq)
-                if self._closing.is_set():
+                if self._held.over:
                     return
         finally:
-            self._release()
+            self._held.release()
             response.close()
             connection.close()
 
-    def _listen(self) -> None:
-        """From here on the worker may be silent for as long as its keep-alive takes, and longer."""
-        with self._lock:
-            if self._socket is not None:
-                self._socket.settimeout(SILENCE)
-
-    def _hold(self, opened: socket.socket) -> None:
-        """The socket that is read now: :meth:`close` shuts it down, which wakes the reader."""
-        with self._lock:
-            if self._closing.is_set():
-                raise LucidError("WORKER_GONE", "the feed is closed", "open another")
-            self._socket = opened
-
-    def _release(self) -> None:
-        with self._lock:
-            self._socket = None
-
     def _put(self, event: dict[str, Any]) -> None:
-        while not self._closing.is_set():
+        while not self._held.over:
             with suppress(queue.Full):
                 self._queue.put(event, timeout=0.2)
                 return

@@ -169,10 +169,11 @@ def job_id(shot: Path, manifest: str, take: int) -> str:
 def check_spoken(theirs: tuple[int, int]) -> None:
     """Raises WORKER_OLDER or WORKER_NEWER for a worker that speaks no protocol of this side's."""
     if theirs[1] < SPOKEN[0]:
-        raise LucidError("WORKER_OLDER", "the running worker is of an older Lucid", "stop it in the Lucid preferences")
+        raise LucidError("WORKER_OLDER", "the running worker is of an older Lucid",
+                         "press Stop Worker in the Lucid preferences: the next take starts this Lucid's own")
     if theirs[0] > SPOKEN[1]:
         raise LucidError("WORKER_NEWER", "the running worker is of a newer Lucid",
-                         "stop it in the Lucid preferences, or update this Lucid")
+                         "update this Lucid, or press Stop Worker in its preferences: the next take starts its own")
 
 
 def to_bytes(data: Mapping[str, Any]) -> bytes:

@@ -17,15 +17,17 @@ from pathlib import Path
 
 import bpy
 import pytest
-from lucid.addon import install
+from lucid.addon import install, session, worker_state
 from lucid.addon.install import Kind
 from lucid.addon.installer import job, tool
 from lucid.addon.installer.plan import Plan, python_of
 from lucid.inference.errors import LucidError
 from lucid.inference.home import lucid_home
 from lucid.inference.shot.processes import locked
+from lucid.inference.shot.takes import Take
 
-OPERATORS = ("worker_install", "worker_repair", "worker_remove", "worker_check", "worker_cancel")
+OPERATORS = ("worker_install", "worker_repair", "worker_remove", "worker_check", "worker_cancel", "worker_stop",
+             "preferences_open")
 PATIENCE = 60.0
 
 
@@ -244,6 +246,38 @@ def test_a_worker_that_is_not_the_one_in_use_says_so(plan: Plan, tmp_path: Path,
     monkeypatch.setenv("LUCID_WORKER_PYTHON", str(tmp_path / "none"))
     assert bpy.ops.lucid.worker_repair() == {"FINISHED"}
     assert "not in use: the worker's Python" in install.last().said
+
+
+def test_without_a_worker_there_is_none_to_stop_and_no_window_for_preferences(home: Path) -> None:
+    assert bpy.ops.lucid.worker_stop() == {"FINISHED"}
+    state = bpy.context.window_manager.lucid_worker
+    assert (state.there, state.text, state.error) == (False, "No worker runs: the next take starts one", "")
+    state.stopping = True
+    assert "being stopped" in _refusal("worker_stop")
+    state.stopping = False
+    assert "it has no preferences" in _refusal("preferences_open")
+
+
+def test_a_record_that_others_may_have_written_is_told(home: Path) -> None:
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "worker.json").write_text("{}")
+    (home / "run" / "worker.json").chmod(0o644)
+    assert "WORKER_FOREIGN" in _refusal("worker_stop")
+    assert "WORKER_FOREIGN" in bpy.context.window_manager.lucid_worker.error
+    worker_state.look()
+    while worker_state.mirror():
+        time.sleep(0.01)
+    assert "WORKER_FOREIGN" in bpy.context.window_manager.lucid_worker.error
+
+
+def test_what_is_missing_is_said_with_what_to_do(home: Path, tmp_path: Path) -> None:
+    """Also in the panel, where the report is gone after seconds."""
+    with pytest.raises(LucidError, match="^WORKER_MISSING.*press Install Worker in the Lucid preferences"):
+        session.resume(tmp_path, Take(tmp_path / "takes" / "0001"))
+    assert "press Install Worker" in bpy.context.window_manager.lucid.error and not session.running()
+    bpy.context.preferences.system.use_online_access = False
+    with pytest.raises(LucidError, match="^WORKER_MISSING.*Allow online access"):
+        session.resume(tmp_path, Take(tmp_path / "takes" / "0001"))
 
 
 def test_wrong_choices_are_reports(home: Path) -> None:

@@ -196,16 +196,16 @@ def _life(feed: Feed) -> None:
 
     for spoken, code in (((0, 0), "WORKER_OLDER"), ((PROTOCOL + 1, PROTOCOL + 1), "WORKER_NEWER")):
         write(replace(server.record, protocol=spoken))
-        with pytest.raises(LucidError, match=f"^{code}: .*stop it in the Lucid preferences"):
+        with pytest.raises(LucidError, match=f"^{code}: .*Stop Worker in .* preferences: the next take starts"):
             client.find()
     write(replace(server.record, token="another"))
     assert client.find() is None
     write(server.record)
 
     for _ in range(3):                          # as a network would
-        until(lambda: feed._socket is not None, 20.0)
-        assert feed._socket is not None
-        feed._socket.shutdown(socket.SHUT_RDWR)
+        until(lambda: feed._held.current is not None, 20.0)
+        assert feed._held.current is not None
+        feed._held.current.shutdown(socket.SHUT_RDWR)
         time.sleep(0.5)
     assert feed.drain() == []                   # neither lost nor doubled: it went on where it was
 

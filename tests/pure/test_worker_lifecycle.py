@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -210,6 +211,26 @@ def test_a_worker_that_nobody_needs_ends_and_one_with_a_listener_stays(place: Pa
         assert server.hello().pid == server.record.pid
     until(gone(server.record.pid), 30.0)
     assert not client.record_path().exists() and "nobody needed it" in client.last_line()
+
+
+def test_the_command_line_says_which_worker_runs_and_ends_it(place: Path) -> None:
+    def asked(flag: str) -> tuple[int, str]:
+        done = subprocess.run([sys.executable, str(ENTRY), "serve", flag], capture_output=True, text=True, check=False)
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    none = (0, "No worker runs: the next take starts one")
+    assert asked("--status") == none and asked("--stop") == none
+    server = started()
+    assert asked("--status") == (0, f"Lucid {server.record.version}, process {server.record.pid}, no model loaded yet, idle")
+    newer = server.record.to_json() | {"protocol": [99, 99], "version": "9.9.9"}
+    client.record_path().write_bytes(client.to_bytes(newer))
+    status, said = asked("--status")
+    assert status == 2 and said.startswith(f"Lucid 9.9.9, process {server.record.pid}\nlucid: WORKER_NEWER")
+    # a child of this test is there until somebody looks
+    reaper = threading.Thread(target=until, args=(gone(server.record.pid),))
+    reaper.start()
+    assert asked("--stop") == (0, "The worker was stopped: the next take starts one")
+    reaper.join()
 
 
 def test_a_worker_removes_its_own_record_only(place: Path) -> None:
