@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import bpy
 
+from .panels import LucidPanel
+from .takes_panel import draw_chosen, draw_list
 from .timeline import source_scene
 
 
-class LUCID_PT_take_cut(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class LUCID_PT_take_cut(LucidPanel, bpy.types.Panel):
     bl_label = "In the Cut"
     bl_parent_id = "LUCID_PT_takes"
     bl_options = {"DEFAULT_CLOSED"}
@@ -29,20 +28,20 @@ class LUCID_PT_sequencer(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
-        row = self.layout.row()
-        if runtime.takes_of == settings.shot:
-            row.template_list("LUCID_UL_takes", "sequencer", runtime, "takes", runtime, "take_index", rows=3)
-        else:
-            row.label(text="Another scene's takes: refresh" if settings.shot else "No shot is captured yet")
-        row.operator("lucid.takes_refresh", text="", icon="FILE_REFRESH")
-        self.layout.operator("lucid.import_take", text="Import to Timeline", icon="SEQUENCE")
+        draw_list(self.layout, context, "sequencer")
+        if runtime.takes_of != settings.shot or runtime.chosen is None:
+            return
+        draw_chosen(self.layout, runtime.chosen)
+        row = self.layout.row(align=True)
+        row.operator("lucid.import_take", text="To Timeline", icon="SEQUENCE")
+        row.operator("lucid.take_compare", icon="UV_SYNC_SELECT")
         _draw_verbs(self.layout)
 
 
 def _draw_verbs(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
     row.operator("lucid.take_show", icon="HIDE_OFF")
-    row.operator("lucid.take_replace", icon="UV_SYNC_SELECT")
+    row.operator("lucid.take_replace", icon="FILE_REFRESH")
     layout.operator("lucid.compositor_group", icon="NODE_COMPOSITING")
 
 

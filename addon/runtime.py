@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,21 +18,37 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..inference.errors import LucidError
 from ..inference.shot.takes import State, Take, list_takes
-from ..inference.shot.verdict_file import heat_maps, verdict_of
-from ..inference.shot.verdicts import brief
+from . import take_rows, thumbnails
 from .capture.preflight import Finding
+
+_SLICE, _PAUSE = 0.02, 0.02     # seconds that reading goes on, and that it leaves to the interface then
+_UNREAD = "UNREAD"
+_unread: list[Take] = []        # takes whose rows have a number alone; the last is read first
 
 
 class LucidTakeRow(bpy.types.PropertyGroup):
     """One take of the active shot, as last read off the disk."""
 
     number: IntProperty(name="Number")
-    state: EnumProperty(name="State", items=[(state.name, state.value.capitalize(), "") for state in State])
-    text: StringProperty(name="Text")
+    state: EnumProperty(name="State", items=[(_UNREAD, "Not Read Yet", ""),
+                                             *((state.name, state.value.capitalize(), "") for state in State)])
+    read: BoolProperty(name="Read", description="Whether the take was looked at yet; until then its number alone is known")
+    favourite: BoolProperty(name="Favourite", description="Whether it is one to keep: it is not deleted")
+    text: StringProperty(name="Text", description="Its seed and prompt, or what is wrong with its files")
+    prompt: StringProperty(name="Prompt", description="What it was to show; of a change, what was changed was to show")
+    details: StringProperty(name="Details", description="Its seed, its steps, how long it took")
+    origin: StringProperty(name="Origin", description="Which take it changes or keeps layers of")
+    parent: IntProperty(name="Parent", description="The number of that take; 0: none")
+    error: StringProperty(name="Error", description="Why it failed")
     verdict: StringProperty(name="Verdict", description="Whether it obeys the scene, how much fails, and the score")
     heat: BoolProperty(name="Heat Maps", description="Whether the take was measured with heat maps")
+    picture: StringProperty(name="Picture", description="The file of the frame in the middle of its final")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it was stopped, or waits: for a worker that may be gone."""
+        return self.state in (State.INTERRUPTED.name, State.CANCELLED.name, State.QUEUED.name)
 
 
 class LucidFindingRow(bpy.types.PropertyGroup):
@@ -58,6 +75,8 @@ class LucidRuntime(bpy.types.PropertyGroup):
     takes: CollectionProperty(type=LucidTakeRow, name="Takes")
     take_index: IntProperty(name="Active Take", default=0)
     takes_of: StringProperty(name="Takes Of")
+    compare_a: IntProperty(name="A", description="The take that B is held against; 0: none yet")
+    compare_b: IntProperty(name="B", description="The take that is held against A; 0: none yet")
     findings: CollectionProperty(type=LucidFindingRow, name="Findings")
     finding_index: IntProperty(name="Active Finding", default=-1)
     checked: StringProperty(name="Checked", description="The scene that the findings are about; empty before the first")
@@ -80,20 +99,61 @@ class LucidRuntime(bpy.types.PropertyGroup):
 
     def read_takes(self, shot: str, *, choose: int | None = None) -> None:
         """Mirror the takes below the shot folder ``shot`` (absolute or ``//`` path); the newest becomes active, or the one with
-        the number ``choose``."""
+        the number ``choose``. Where there are many, a timer reads on from the newest to the oldest."""
+        if self.takes_of != shot:
+            self.compare_a = self.compare_b = 0
+        folder = Path(bpy.path.abspath(shot)).resolve() if shot else None
+        take_rows.forget(keep=folder)
+        takes = list_takes(folder) if folder is not None else []
         self.takes.clear()
         self.takes_of = shot
-        for take in list_takes(Path(bpy.path.abspath(shot))) if shot else []:
-            row = self.takes.add()
-            row.number, row.heat = take.number, bool(heat_maps(take.folder))
-            try:
-                request, verdict = take.request(), verdict_of(take.folder)
-                row.state, row.text = take.state().name, f"seed {request.seed}, {request.prompt}"
-                row.verdict = "" if verdict is None else brief(verdict.total)
-            except LucidError as error:
-                row.state, row.text = State.FAILED.name, error.text
-        places = [place for place, row in enumerate(self.takes) if row.number == choose]
-        self.take_index = places[0] if places else max(0, len(self.takes) - 1)
+        for take in takes:
+            self.takes.add().number = take.number
+        numbers = [take.number for take in takes]
+        self.take_index = numbers.index(choose) if choose in numbers else max(0, len(numbers) - 1)
+        _unread[:] = sorted(takes, key=lambda take: (take.number == choose, take.number))
+        if self.read_on(_turn()) and not bpy.app.timers.is_registered(_read_on):
+            bpy.app.timers.register(_read_on, first_interval=_PAUSE, persistent=True)
+
+    def read_on(self, seconds: float | None) -> bool:
+        """Fill rows that were not read yet, for so long and at least one (None: all of them); True while some are left."""
+        rows, ends = {row.number: row for row in self.takes}, None if seconds is None else time.perf_counter() + seconds
+        while _unread:
+            take = _unread.pop()
+            if (row := rows.get(take.number)) is not None:
+                for name, value in take_rows.facts(take).items():
+                    setattr(row, name, value)
+            if ends is not None and time.perf_counter() > ends:
+                break
+        if not _unread:
+            thumbnails.show(row.picture for row in self.takes if row.picture)
+        return bool(_unread)
+
+    @property
+    def chosen(self) -> LucidTakeRow | None:
+        """The row that is active in the list; None in an empty one."""
+        return self.takes[min(self.take_index, len(self.takes) - 1)] if self.takes else None
+
+
+def _turn() -> float | None:
+    """Without a window no timer would read the rest."""
+    return None if bpy.app.background else _SLICE
+
+
+def _read_on() -> float | None:
+    if bpy.context.window_manager.lucid.read_on(_SLICE):
+        return _PAUSE
+    _draw_lists_again()
+    return None
+
+
+def _draw_lists_again() -> None:
+    """The sidebars alone: the picture of a scene may take long to draw."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"} else ():
+                if region.type == "UI":
+                    region.tag_redraw()
 
 
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory((LucidTakeRow, LucidFindingRow, LucidRuntime))
@@ -105,5 +165,9 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(_read_on):
+        bpy.app.timers.unregister(_read_on)
+    _unread.clear()
+    take_rows.forget()
     del bpy.types.WindowManager.lucid
     _unregister_classes()

@@ -38,6 +38,24 @@ def mentions(timeline: bpy.types.Scene, shot_folder: str) -> bool:
                for strip in (editor.strips_all if editor is not None else ()))
 
 
+def strips_showing(take: Take) -> list[tuple[bpy.types.Scene, bpy.types.ImageStrip]]:
+    """Every strip that shows a take, or a heat map of it, on any timeline of this file that can be changed."""
+    folder = take.folder.resolve()
+    return [(scene, strip) for scene in bpy.data.scenes if scene.library is None
+            for strip in lucid_strips(scene) if directory(strip).is_relative_to(folder)]
+
+
+def remove_strips(take: Take) -> int:
+    """Remove :func:`strips_showing` it, and the effects on them; returns how many of them there were."""
+    count = 0
+    while found := strips_showing(take):        # asked again each time: an effect and its inputs go together
+        scene, strip = found[0]
+        meta = strip.parent_meta()
+        (scene.sequence_editor if meta is None else meta).strips.remove(strip)
+        count += 1
+    return count
+
+
 def take_of(strip: bpy.types.ImageStrip) -> tuple[Take, str]:
     """The take that a strip shows, and which part of it: the folder below the take's, "final" or "layers/Ball"."""
     folder = directory(strip)

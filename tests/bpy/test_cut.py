@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from lucid.addon.cut import replace_take, replaceable
 from lucid.addon.timeline import import_take
+from lucid.addon.verified import verified_take
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Shot
 from lucid.inference.shot.store import open_shot, seal
@@ -56,7 +57,7 @@ def test_the_sound_comes_once_and_stays(scene: bpy.types.Scene, shot: Shot, tmp_
     assert [strip.channel for strip in strips_of(timeline)] == [1, 2, 3, 4, 5]
     sound.mute, sound.volume = True, 0.5                # the user's, and kept
     import_take(scene, folder, 2)
-    replace_take(folder, 1, replaceable(timeline, folder))
+    replace_take(verified_take(folder, 1), replaceable(timeline, folder))
     assert _sounds(timeline) == [sound] and sound.mute and sound.volume == 0.5
     timeline.sequence_editor.strips.remove(sound)
     import_take(scene, folder, 3)
@@ -150,7 +151,7 @@ def test_a_replaced_take_is_what_renders(scene: bpy.types.Scene, shot: Shot, tmp
     assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final_frame(folder, 2, 12)).max() <= 1
     strip = next(strip for strip in strips_of(timeline) if not strip.mute)
     strip.name = "hero"
-    assert replace_take(folder, 1, [strip]) == 1
+    assert replace_take(verified_take(folder, 1), [strip]) == 1
     assert np.abs(rendered_frame(timeline, 12, tmp_path / "out.png") - final_frame(folder, 1, 12)).max() <= 1
     assert strip.name == "hero"
 
