@@ -21,6 +21,7 @@ from ..inference.console import (
     add_take_flags,
     parse_frames,
     parse_size,
+    reference_files,
     run_verb,
     say,
     take_request,
@@ -29,15 +30,17 @@ from ..inference.errors import LucidError
 from ..inference.shot.model import ENVIRONMENT, TakeRequest
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import State
-from . import worker
+from . import visibility, worker
 from .capture import CaptureSpec, capture_sequence, default_size
 from .capture.preflight import check_shot
 from .capture.sequence import planned, shots_of
 from .capture.show import PASS_TEXTS
-from .session import Job, OwnJob
-from .shots import blend_name, capture_spec, free_shot_folder, has_camera
+from .jobs import Job, OwnJob
+from .shots import blend_name, capture_spec, free_shot_folder, has_camera, move_paths
 from .staging import frame_camera, play_action
+from .strips import blend_path
 from .timeline import import_take, source_scene
+from .wishes import check_references, locked, no_take_to_lock, panel_request
 
 _MAGIC = (b"BLENDER", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")     # plain, zstd, gzip
 
@@ -85,6 +88,8 @@ def _parser() -> Parser:
     run = _verb(verbs, "run", _run, "capture, generate and import: the whole loop")
     _add_capture_flags(run)
     add_take_flags(run, strength_flag)
+    run.add_argument("--reference", action="append", default=[], metavar="NAME=PNG",
+                     help="a picture whose look a layer takes over, best on white; repeatable; beats the panel's of that layer")
     run.add_argument("--out", type=Path, required=True, metavar="DIR")
     bring = _verb(verbs, "import", _import, "put a take on the timeline of a .blend")
     bring.add_argument("shot", type=Path, metavar="S.lucid")
@@ -154,17 +159,29 @@ def _run(arguments: argparse.Namespace) -> int:
     worker.worker_python()      # before minutes of capturing, not after
     _open_blend(arguments.blend)
     spec = _spec(arguments)
-    request = take_request(arguments, TakeRequest(spec.prompt), (ENVIRONMENT, *spec.actors))
+    request, references = _wishes(arguments, spec)
     target = free_shot_folder(arguments.out, blend_name())
     _capture_all([(spec, target)])
     check_request(request, open_shot(target, verify=False), target)      # objects have names only now
-    number = _generate(target, OwnJob(target, request))
+    number = _generate(target, OwnJob(target, request, references))
     out = target.with_suffix(".blend")
+    source_scene(bpy.context.scene).lucid.shot = blend_path(target.resolve()) + "/"
     _import_and_save(target, number, out)
     say(f"shot: {target}")
     say(f"frames: {target / 'takes' / f'{number:04d}' / 'final'}")
     say(f"blend: {out}")
     return 0
+
+
+def _wishes(arguments: argparse.Namespace, spec: CaptureSpec) -> tuple[TakeRequest, dict[str, list[Path]]]:
+    """What the open file's Lucid panel asks for of the layers that are captured, overruled by flags."""
+    scene, layers = source_scene(bpy.context.scene), (ENVIRONMENT, *spec.actors)
+    if locks := [name for name in locked(scene) if name in layers]:
+        raise no_take_to_lock(locks)        # the shot will be new
+    base, references = panel_request(scene, spec.prompt, layers)
+    references |= reference_files(arguments.reference)
+    check_references(references, layers)
+    return take_request(arguments, base, layers), references
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -265,11 +282,14 @@ def _say_event(event: dict[str, Any]) -> None:
 
 def _import_and_save(shot: Path, number: int, out: Path) -> None:
     """Strips, then one save; Blender itself writes to a temporary name and renames. The timeline is in front."""
-    timeline = import_take(bpy.context.scene, shot, number)
+    scene = source_scene(bpy.context.scene)
+    timeline = import_take(scene, shot, number)
+    visibility.apply(scene)
     for window in bpy.context.window_manager.windows:       # context.window is None in a --command
         window.scene = timeline
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        move_paths(out.resolve().parent)
         bpy.ops.wm.save_as_mainfile(filepath=str(out.resolve()), check_existing=False, relative_remap=True)
     except (OSError, RuntimeError) as error:
         raise LucidError("DISK_WRITE", f"cannot write {out}: {_plain(error)}",

@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
     EnumProperty,
+    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
 )
 
-from ..inference.shot.model import Frames, Size
+from ..inference.shot.model import ENVIRONMENT, SHADOW, VOLUME, Frames, Size
+from . import layer_settings
 from .capture import GBUFFER_PASSES
 from .capture.show import PASS_TEXTS, SHOWN
+from .layer_settings import LayerWishes, LucidActor, LucidEnvironment, see
 
 OUTPUT_DEFAULT = "//lucid/"
 _RELATIVE = {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"}
@@ -23,20 +28,6 @@ _RELATIVE = {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"}
 
 def _is_camera(_settings: LucidShotSettings, candidate: bpy.types.Object) -> bool:
     return candidate.type == "CAMERA"
-
-
-class LucidActor(bpy.types.PropertyGroup):
-    """One actor of the shot: an object (with what is parented to it) or a collection."""
-
-    object: PointerProperty(type=bpy.types.Object, name="Object", description="The object that is this actor")
-    collection: PointerProperty(type=bpy.types.Collection, name="Collection",
-                                description="The collection that is this actor")
-    prompt: StringProperty(name="Prompt", description="What this actor looks like; empty: the shot's prompt is used")
-
-    @property
-    def target(self) -> bpy.types.Object | bpy.types.Collection | None:
-        """What the entry points at; None once that was deleted from the file."""
-        return self.object or self.collection
 
 
 class LucidShotSettings(bpy.types.PropertyGroup):
@@ -57,16 +48,28 @@ class LucidShotSettings(bpy.types.PropertyGroup):
     height: IntProperty(name="Height", default=144, min=16, soft_max=1088, step=16, subtype="PIXEL",
                         description="Height of the frames; models work in multiples of 16")
     prompt: StringProperty(name="Prompt", description="What the shot shows, in words: the place, the light, the look")
-    environment_prompt: StringProperty(name="Environment",
-                                       description="What is behind the actors; empty: the shot's prompt is used")
     seed: IntProperty(name="Seed", default=0, min=0, description="Another seed gives another take of the same shot")
     steps: IntProperty(name="Steps", default=0, min=0, soft_max=50,
                        description="Denoising steps; 0: as many as the model was made for")
     weights: StringProperty(name="Weights", default="mini",
                             description="'mini' is the embedded model; or a folder with Wan VACE weights, or the name "
                                         "of their repository")
+    noise: EnumProperty(name="Noise", description="Where the noise lies that a take is painted from",
+                        items=[("surface", "On Surfaces", "Noise goes with the surfaces, into retakes and other cameras too"),
+                               ("pixel", "In Pixels", "White noise in each pixel, from the seed alone")])
+    stickiness: FloatProperty(name="Stickiness", default=0.0, min=0.0, max=1.0, subtype="FACTOR",
+                              description="How much of the noise on a surface stays from frame to frame")
+    pull: FloatProperty(name="Pull", default=0.0, min=0.0, max=1.0, subtype="FACTOR",
+                        description="How far each object's colours are held to where it is first seen")
+    environment: PointerProperty(type=LucidEnvironment, name="Environment")
     actors: CollectionProperty(type=LucidActor, name="Actors")
     actor_index: IntProperty(name="Active Actor", default=0)
+    shadow_visible: BoolProperty(name="Visible", default=True, options=set(), update=see,
+                                 description="See the actors' shadows and reflections. Where something is hidden, the cut shows "
+                                             "the layers in place of the final; the compositor hides shadows alone")
+    volume_visible: BoolProperty(name="Visible", default=True, options=set(), update=see,
+                                 description="See smoke, fire and fog. Where something is hidden, the cut shows the layers in "
+                                             "place of the final; the compositor hides volumes alone")
     output: StringProperty(name="Folder", default=OUTPUT_DEFAULT, subtype="DIR_PATH", options=_RELATIVE,
                            description="Where shots are kept; // is the folder of this .blend")
     shot: StringProperty(name="Shot", subtype="DIR_PATH", options=_RELATIVE,
@@ -94,17 +97,29 @@ class LucidShotSettings(bpy.types.PropertyGroup):
         """The chosen size, or None for the automatic one."""
         return Size(self.width, self.height) if self.use_size else None
 
-    def layer_prompts(self) -> dict[str, str]:
-        """Prompts by layer name, only those that say something."""
-        prompts = {actor.target.name: actor.prompt.strip() for actor in self.actors if actor.target is not None}
-        prompts["environment"] = self.environment_prompt.strip()
-        return {name: text for name, text in prompts.items() if text}
+    def layers(self) -> Iterator[tuple[str, LayerWishes]]:
+        """The layers that are painted, by name, the farthest first; actors whose object was deleted are left out."""
+        yield ENVIRONMENT, self.environment
+        for actor in self.actors:
+            if actor.target is not None:
+                yield actor.target.name, actor
+
+    def layer(self, name: str) -> LayerWishes | None:
+        """The wishes for the layer called so; None where there is none."""
+        return dict(self.layers()).get(name)
+
+    def hidden(self) -> frozenset[str]:
+        """The layers whose eye is closed."""
+        names = {name for name, wishes in self.layers() if not wishes.visible}
+        names |= {name for name, seen in ((SHADOW, self.shadow_visible), (VOLUME, self.volume_visible)) if not seen}
+        return frozenset(names)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((LucidActor, LucidShotSettings))
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory((LucidShotSettings,))
 
 
 def register() -> None:
+    layer_settings.register()
     _register_classes()
     bpy.types.Scene.lucid = PointerProperty(type=LucidShotSettings, name="Lucid")
 
@@ -112,3 +127,4 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Scene.lucid
     _unregister_classes()
+    layer_settings.unregister()

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From ``Scene.lucid`` to what capture and the worker are asked for; shared by operators and panels."""
+"""From ``Scene.lucid`` to what capture is asked for, and where shots lie; shared by operators and panels."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bpy
 
 from ..inference.errors import LucidError
-from ..inference.shot.model import Frames, Shot, Size, TakeRequest, folder_name
+from ..inference.shot.model import Frames, Size
+from ..inference.shot.paths import folder_name
 from ..inference.shot.store import SUFFIX
-from ..inference.shot.takes import check_prompts
 from .capture import CaptureSpec, default_size
 from .capture.show import PASS_TEXTS
 from .settings import OUTPUT_DEFAULT
@@ -74,13 +75,18 @@ def active_shot(scene: bpy.types.Scene) -> Path | None:
     return Path(bpy.path.abspath(scene.lucid.shot)).resolve() if scene.lucid.shot else None
 
 
-def take_request(scene: bpy.types.Scene, shot: Shot) -> TakeRequest:
-    """What the settings ask for. Raises PROMPT_EMPTY and LAYER_UNKNOWN."""
-    settings = scene.lucid
-    weights = settings.weights.strip()
-    if weights.startswith("//") or Path(weights).is_absolute():
-        weights = bpy.path.abspath(weights)
-    request = TakeRequest(settings.prompt.strip() or shot.prompt, settings.layer_prompts(), settings.seed,
-                          settings.steps or None, weights)
-    check_prompts(request, (layer.name for layer in shot.layers))
-    return request
+def move_paths(folder: Path) -> None:
+    """Before the file is saved in ``folder``: shots, references and weights that it names by relative paths stay the same ones.
+    Blender does this for its own paths alone."""
+    for settings in (scene.lucid for scene in bpy.data.scenes):
+        settings.shot, settings.weights = _moved(settings.shot, folder), _moved(settings.weights, folder)
+        for reference in (reference for _name, wish in settings.layers() for reference in wish.references):
+            reference.filepath = _moved(reference.filepath, folder)
+
+
+def _moved(path: str, folder: Path) -> str:
+    if not path.startswith("//"):
+        return path
+    found = Path(bpy.path.abspath(path))
+    moved = bpy.path.relpath(str(found), start=str(folder)).replace(os.sep, "/") if found.drive == folder.drive else str(found)
+    return moved + ("/" if path.endswith("/") else "")

@@ -7,6 +7,8 @@ import bpy
 from bpy.props import EnumProperty
 
 from ..addon.timeline import source_scene
+from ..addon.translation import rpt_
+from .common import is_own
 
 
 class LUCID_OT_actor_add(bpy.types.Operator):
@@ -16,21 +18,19 @@ class LUCID_OT_actor_add(bpy.types.Operator):
     bl_label = "Add Actor"
     bl_options = {"REGISTER", "UNDO"}
 
-    kind: EnumProperty(name="Kind", items=(
+    kind: EnumProperty(name="Kind", description="What becomes the actor", items=(
         ("OBJECT", "Active Object", "The active object and everything parented to it"),
         ("COLLECTION", "Active Collection", "Everything in the active collection"),
     ))
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.scene is None:
-            cls.poll_message_set("There is no scene")
-            return False
-        return True
+        return is_own(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = source_scene(context.scene)
-        target = context.object if self.kind == "OBJECT" else context.collection
+        # without a window there is neither
+        target = getattr(context, "object" if self.kind == "OBJECT" else "collection", None)
         if target is None:
             self.report({"ERROR"}, "No object is active: select the actor first")
             return {"CANCELLED"}
@@ -39,12 +39,14 @@ class LUCID_OT_actor_add(bpy.types.Operator):
             return {"CANCELLED"}
         settings = scene.lucid
         if any(actor.target == target for actor in settings.actors):
-            self.report({"WARNING"}, f"'{target.name}' is an actor already")
+            self.report({"WARNING"}, rpt_("'{name}' is an actor already").format(name=target.name))
             return {"CANCELLED"}
         actor = settings.actors.add()
         actor.name = target.name
         setattr(actor, self.kind.lower(), target)
         settings.actor_index = len(settings.actors) - 1
+        told = rpt_("'{name}' is an actor: capture again to give it a layer") if settings.shot else rpt_("'{name}' is an actor")
+        self.report({"INFO"}, told.format(name=target.name))
         return {"FINISHED"}
 
 
@@ -57,8 +59,10 @@ class LUCID_OT_actor_remove(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if not is_own(cls, context):
+            return False
         if not source_scene(context.scene).lucid.actors:
-            cls.poll_message_set("There are no actors in the list")
+            cls.poll_message_set(rpt_("There are no actors in the list"))
             return False
         return True
 

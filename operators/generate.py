@@ -3,19 +3,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from ..addon import session
-from ..addon.shots import active_shot, take_request
+from ..addon.jobs import Job, References
+from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
+from ..addon.translation import rpt_
+from ..addon.wishes import take_request
 from ..inference.errors import LucidError
+from ..inference.shot.model import TakeRequest
 from ..inference.shot.store import open_shot
-from ..inference.shot.takes import State, get_take
-from .common import went_well
+from ..inference.shot.takes import get_take
+from .common import lists_takes, went_well
+
+
+def begin(operator: bpy.types.Operator, context: bpy.types.Context, folder: Path, request: TakeRequest,
+          references: References) -> Job | None:
+    """Start a take of the shot in ``folder`` as the interface's job and list it; where there is no window, wait for its end.
+    None, and a report, where it failed then. Raises what starting a job does."""
+    job = session.start(folder, request, references)
+    scene = source_scene(context.scene)
+    if active_shot(scene) == folder.resolve():
+        context.window_manager.lucid.read_takes(scene.lucid.shot)
+    return job if went_well(operator, context, session.mirror, job) else None
 
 
 class LUCID_OT_generate(bpy.types.Operator):
-    """Generate a new take of the captured shot. It runs in a process of its own and never replaces another take"""
+    """Generate a new take of the captured shot; locked layers stay as the chosen take has them. It runs in a process of its own
+    and never replaces another take"""
 
     bl_idname = "lucid.generate"
     bl_label = "Generate"
@@ -25,10 +43,10 @@ class LUCID_OT_generate(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = source_scene(context.scene)
         if session.running():
-            cls.poll_message_set("A take is being generated: wait for it, or cancel it")
+            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
             return False
         if not scene.lucid.shot:
-            cls.poll_message_set("Capture the shot first")
+            cls.poll_message_set(rpt_("Capture the shot first"))
             return False
         return True
 
@@ -36,14 +54,14 @@ class LUCID_OT_generate(bpy.types.Operator):
         scene = source_scene(context.scene)
         folder = active_shot(scene)
         try:
-            job = session.start(folder, take_request(scene, open_shot(folder, verify=False)))
+            request, references = take_request(scene, open_shot(folder, verify=False))
+            job = begin(self, context, folder, request, references)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        context.window_manager.lucid.read_takes(scene.lucid.shot)
-        if not went_well(self, context, session.mirror, job):
+        if job is None:
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Take {job.take.number} of {folder.name}")
+        self.report({"INFO"}, rpt_("Take {number} of {shot}").format(number=job.take.number, shot=folder.name))
         return {"FINISHED"}
 
 
@@ -58,11 +76,12 @@ class LUCID_OT_resume(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         runtime = context.window_manager.lucid
         if session.running():
-            cls.poll_message_set("A take is being generated: wait for it, or cancel it")
+            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
             return False
-        rows = runtime.takes[runtime.take_index:runtime.take_index + 1]
-        if not any(row.state in (State.INTERRUPTED.name, State.CANCELLED.name) for row in rows):
-            cls.poll_message_set("Choose a take that was interrupted or cancelled")
+        if not lists_takes(cls, context):
+            return False
+        if not runtime.chosen.resumable:
+            cls.poll_message_set(rpt_("Choose a take that was interrupted or cancelled, or that waits for a worker that is gone"))
             return False
         return True
 
@@ -75,7 +94,7 @@ class LUCID_OT_resume(bpy.types.Operator):
             return {"CANCELLED"}
         if not went_well(self, context, session.mirror, job):
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Take {job.take.number} goes on")
+        self.report({"INFO"}, rpt_("Take {number} goes on").format(number=job.take.number))
         return {"FINISHED"}
 
 
@@ -89,7 +108,7 @@ class LUCID_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if not session.running():
-            cls.poll_message_set("Nothing is being generated")
+            cls.poll_message_set(rpt_("Nothing is being generated"))
             return False
         return True
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from lucid.addon import commands, worker
-from lucid.addon.session import OwnJob
+from lucid.addon.jobs import OwnJob
 from lucid.addon.staging import frame_camera, play_action
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
