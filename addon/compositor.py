@@ -12,6 +12,7 @@ seen. Where the environment is off the output is transparent, premultiplied as t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ import numpy as np
 from ..inference.conditioning.transfer import codes_to_linear
 from ..inference.errors import LucidError
 from ..inference.shot.images import read_png
-from ..inference.shot.model import Kind, Layer, Shot, frame_path
-from ..inference.shot.store import open_shot, sha256_file
-from ..inference.shot.takes import Take, get_take
+from ..inference.shot.model import Kind, Layer, Shot
+from ..inference.shot.paths import frame_path
+from ..inference.shot.takes import Take
 from .strips import blend_path
-from .timeline import COMPOSITE_SPACE, COMPOSITING, exact_scene, source_scene, verified_sequences
+from .timeline import COMPOSITE_SPACE, COMPOSITING, exact_scene, source_scene
+from .verified import VerifiedTake
 
 _MOST_ADDED = 3.0           # the worker takes ratios up to 4 at their word: 3 times the picture is added
 _NO_COLOUR = "Non-Color"
@@ -36,25 +38,22 @@ _GROUP = "lucid_group"      # on a tree that was made here
 Input = Any                 # a socket, or a number or vector for one that nothing is linked to
 
 
-def compositor_group(scene: bpy.types.Scene, shot_folder: Path, number: int) -> tuple[bpy.types.Scene, bpy.types.NodeTree]:
+def compositor_group(scene: bpy.types.Scene, found: VerifiedTake) -> tuple[bpy.types.Scene, bpy.types.NodeTree]:
     """The group of a finished take, in the compositor of a scene that shows values as they are; returns both.
 
     That scene ("NAME compositor") is made once for each shot's size, rate and range; ``scene`` is not touched. A take whose
-    group is in the file already gets that one. Raises TAKE_MISSING, TAKE_NOT_DONE, TAKE_CORRUPT, SHOT_CORRUPT,
-    FRAMES_NEGATIVE, COLOUR_CONFIG and what opening a shot raises; then nothing has been changed.
+    group is in the file already gets that one. ``found`` was verified with what was captured. Raises FRAMES_NEGATIVE and
+    COLOUR_CONFIG; then nothing has been changed.
     """
-    shot = open_shot(shot_folder, verify=False)
-    take = get_take(shot_folder.resolve(), number)
-    patterns = dict(verified_sequences(shot, take))
+    shot, take, shot_folder, patterns = found.shot, found.take, found.shot_folder, dict(found.sequences)
     if shot.frames.start < 0:
         raise LucidError("FRAMES_NEGATIVE", f"{shot.name} starts at frame {shot.frames.start}, and the compositor reads no "
                          "image sequence before frame 0", "use the timeline, or capture the shot at later frames")
     _check_working_space(shot)
-    _check_captured(shot_folder, shot)
     place = _compositing_scene(scene, shot)
-    group = next((tree for tree in bpy.data.node_groups if _shows(tree, take)), None)
+    group = next((tree for tree in bpy.data.node_groups if _reads(tree, take.folder)), None)
     if group is None:
-        group = _Group(shot_folder.resolve(), shot, take, patterns).tree
+        group = _Group(shot_folder, shot, take, patterns).tree
         group[_GROUP] = True
     _put(place.compositing_node_group, group)
     return place, group
@@ -64,12 +63,12 @@ def group_name(shot: Shot, take: Take) -> str:
     return f"Lucid {shot.name} take {take.number}"
 
 
-def _shows(tree: bpy.types.NodeTree, take: Take) -> bool:
-    """Whether it is the group of that take, whatever it was renamed to."""
+def _reads(tree: bpy.types.NodeTree, folder: Path) -> bool:
+    """Whether it is a group of the take, or of one of the takes, in ``folder``, whatever it was renamed to."""
     if not tree.get(_GROUP):
         return False
     images = [node.image for node in tree.nodes if node.bl_idname == "CompositorNodeImage" and node.image is not None]
-    return any(Path(bpy.path.abspath(image.filepath)).resolve().is_relative_to(take.folder) for image in images)
+    return any(Path(bpy.path.abspath(image.filepath)).resolve().is_relative_to(folder) for image in images)
 
 
 def _check_working_space(shot: Shot) -> None:
@@ -78,15 +77,6 @@ def _check_working_space(shot: Shot) -> None:
     if space != COMPOSITE_SPACE and not all(layer.is_painted for layer in shot.layers):
         raise LucidError("COLOUR_CONFIG", f"the file works in {space}, shadows and volumes in {COMPOSITE_SPACE}",
                          f"set Render Properties > Color Management > Working Space to {COMPOSITE_SPACE}, or use the timeline")
-
-
-def _check_captured(folder: Path, shot: Shot) -> None:
-    """What the group reads of the shot is what was captured. Raises SHOT_CORRUPT."""
-    for sequence in (each for layer in shot.layers if not layer.is_painted for each in layer.sequences):
-        for path in (sequence.path(frame) for frame in shot.frames.numbers):
-            if not (folder / path).is_file() or sha256_file(folder / path) != shot.files.get(path):
-                raise LucidError("SHOT_CORRUPT", f"{folder / path} is missing or not what was captured",
-                                 "capture the shot again")
 
 
 def _compositing_scene(scene: bpy.types.Scene, shot: Shot) -> bpy.types.Scene:
@@ -113,6 +103,20 @@ def _put(tree: bpy.types.NodeTree, group: bpy.types.NodeTree) -> None:
     if out is None:
         out = tree.nodes.new("NodeGroupOutput")
     tree.links.new(node.outputs[0], out.inputs[0])
+
+
+def show_layers(shot_folder: Path, hidden: Collection[str]) -> None:
+    """Switch layers off, and those that were off and are not among ``hidden`` on again, wherever a group of a take of this shot
+    is used; other factors stay."""
+    groups = [tree for tree in bpy.data.node_groups if _reads(tree, shot_folder.resolve() / "takes")]
+    for node in (node for tree in bpy.data.node_groups for node in tree.nodes):
+        if node.bl_idname != "CompositorNodeGroup" or node.node_tree not in groups:
+            continue
+        for factor in node.inputs:
+            if factor.name in hidden:
+                factor.default_value = 0.0
+            elif factor.default_value == 0.0:
+                factor.default_value = 1.0
 
 
 class _Group:

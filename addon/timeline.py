@@ -20,13 +20,14 @@ from pathlib import Path
 import bpy
 
 from ..inference.errors import LucidError
-from ..inference.shot.model import Frames, Rate, Shot, frame_path
-from ..inference.shot.store import open_shot, sha256_file
-from ..inference.shot.takes import State, Take, get_take
-from ..inference.shot.verdict_file import HEAT, heat_maps
+from ..inference.shot.model import Frames, Rate, Shot
+from ..inference.shot.paths import frame_path
+from ..inference.shot.takes import Take
+from ..inference.shot.verdict_file import HEAT
 from .soundtrack import add_sound, hear, sound_file, sound_strip
 from .strips import blend_path as blend_path
 from .strips import directory, lucid_strips, overlaps, shot_strips
+from .verified import Patterns, VerifiedTake, verified_take
 
 VIEW_TRANSFORM = "Standard"
 COMPOSITE_SPACE = "Linear Rec.709"      # where strips are blended: as the worker composites its layers
@@ -38,20 +39,22 @@ _HEAT_COLOUR = "COLOR_01"
 
 
 def import_take(scene: bpy.types.Scene, shot_folder: Path, number: int, *, heat: bool = False) -> bpy.types.Scene:
+    """:func:`place_take`, of a take that is verified here. Raises what :func:`verified_take` does, too."""
+    return place_take(scene, verified_take(shot_folder, number, heat=heat))
+
+
+def place_take(scene: bpy.types.Scene, found: VerifiedTake) -> bpy.types.Scene:
     """Put a finished take on the timeline of ``scene`` and show it; returns the timeline's scene.
 
     Frames are named by scene frame and sit there; with a step, each is held until the next. Other takes in the same
-    range are muted. A take that is there already is shown again, never doubled. With ``heat``, its heat maps are there
-    too. Raises TAKE_MISSING, TAKE_NOT_DONE, TAKE_CORRUPT, HEAT_MISSING, SHOT_CORRUPT, TIMELINE_FULL, COLOUR_CONFIG and
-    what opening a shot raises; then nothing has been changed.
+    range are muted. A take that is there already is shown again, never doubled. Its heat maps are there too, where they are
+    found. Raises SHOT_CORRUPT, TIMELINE_FULL, COLOUR_CONFIG; then nothing has been changed.
     """
-    shot = open_shot(shot_folder, verify=False)
-    take = get_take(shot_folder.resolve(), number)
-    sequences, maps = verified_sequences(shot, take), heat_sequences(shot, take) if heat else []
+    shot, take, shot_folder = found.shot, found.take, found.shot_folder
     sound = sound_file(shot_folder, shot)
     timeline = _matching_timeline(scene, shot)
     present = [] if timeline is None else [s for s in lucid_strips(timeline) if directory(s).is_relative_to(take.folder)]
-    missing = _missing(take, sequences, maps, {directory(strip) for strip in present})
+    missing = _missing(take, found.sequences, found.maps, {directory(strip) for strip in present})
     if timeline is not None and (shot_strips(timeline, shot_folder) or (sound and sound_strip(timeline, sound))):
         sound = None            # it came with the shot's first take; one that was deleted since stays away
     count = len(missing) + (sound is not None)
@@ -82,37 +85,7 @@ def source_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
     return scene.lucid.source or scene
 
 
-def verified_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
-    """(name, pattern) from the farthest layer to the final, with every frame on disk as the worker left it."""
-    state = take.state()
-    result = take.result()
-    if state is not State.DONE or result is None:
-        raise LucidError("TAKE_NOT_DONE", f"take {take.number} of {shot.name} is {state.value}",
-                         "wait for it, or import a take that is done")
-    sequences = [*result["layers"].items(), ("final", result["final"])]
-    for _, pattern in sequences:
-        for frame in shot.frames.numbers:
-            name = frame_path(pattern, frame)
-            path = take.folder / name
-            if not path.is_file() or sha256_file(path) != result["files"].get(name):
-                raise LucidError("TAKE_CORRUPT", f"{path} is missing or not what was generated", "generate a new take")
-    return sequences
-
-
-def heat_sequences(shot: Shot, take: Take) -> list[tuple[str, str]]:
-    """(name, pattern) of each heat map, with every frame on disk."""
-    hint = f"measure it with heat maps: lucid measure {take.folder.parents[1].name} --take {take.number} --heat"
-    maps = heat_maps(take.folder)
-    if not maps:
-        raise LucidError("HEAT_MISSING", f"take {take.number} of {shot.name} has no heat maps", hint)
-    for pattern in maps.values():
-        for frame in shot.frames.numbers:
-            if not (take.folder / frame_path(pattern, frame)).is_file():
-                raise LucidError("HEAT_MISSING", f"{take.folder / frame_path(pattern, frame)} is missing", hint)
-    return [(f"{HEAT} {name}", pattern) for name, pattern in maps.items()]
-
-
-def _missing(take: Take, sequences: list[tuple[str, str]], maps: list[tuple[str, str]],
+def _missing(take: Take, sequences: Patterns, maps: Patterns,
              there: set[Path]) -> list[tuple[str, str]]:
     """What is not on the timeline yet, which shows the folders ``there`` of the take: a layer that was deleted from a take that
     is there stays away."""

@@ -3,39 +3,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
-from bpy.props import IntProperty
 
+from ..addon import visibility
 from ..addon.compositor import compositor_group
-from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
-from ..inference.errors import LucidError
-from .common import chooses_take, take_number
+from ..addon.translation import rpt_
+from ..addon.verified import VerifiedTake
+from .common import OfVerifiedTake
 
 
-class LUCID_OT_compositor_group(bpy.types.Operator):
+class LUCID_OT_compositor_group(OfVerifiedTake, bpy.types.Operator):
     """Rebuild the take's final from its layers in the compositor of a scene of its own, with a factor for each layer"""
 
     bl_idname = "lucid.compositor_group"
     bl_label = "To Compositor"
     bl_options = {"REGISTER", "UNDO"}
 
-    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
+    def wanted(self, _context: bpy.types.Context, _folder: Path) -> dict[str, bool]:
+        return {"captured": True}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return chooses_take(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, number = source_scene(context.scene), take_number(self, context)
-        try:
-            place, group = compositor_group(scene, active_shot(scene), number)
-        except LucidError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"'{group.name}' is in the compositor of the scene '{place.name}', and under Add > Group")
-        return {"FINISHED"}
+    def act_on(self, context: bpy.types.Context, found: VerifiedTake) -> str:
+        scene = source_scene(context.scene)
+        place, group = compositor_group(scene, found)
+        visibility.apply(scene)
+        return rpt_("'{group}' is in the compositor of the scene '{scene}', and under Add > Group").format(
+            group=group.name, scene=place.name)
 
 
 register, unregister = bpy.utils.register_classes_factory((LUCID_OT_compositor_group,))

@@ -1,44 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes: read the list again, put one on the timeline, show it there or put it in another's place, look at the files."""
+"""Takes in the cut: put one on the timeline, show it there, put it in another's place, hold two against each other."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
-from bpy.props import BoolProperty, IntProperty
+from bpy.props import BoolProperty
 
-from ..addon.cut import cut_of, is_cut, replace_take, replaceable, show_take
+from ..addon import visibility
+from ..addon.cut import cut_of, is_cut, replace_take, replaceable, rivals, seen_take, show_take, shows_heat
 from ..addon.shots import active_shot
-from ..addon.timeline import import_take, source_scene
+from ..addon.timeline import place_take, source_scene
+from ..addon.translation import rpt_
+from ..addon.verified import VerifiedTake
 from ..inference.errors import LucidError
-from .common import chooses_take, has_shot, take_number
+from ..inference.shot.takes import State
+from .common import OfTake, OfVerifiedTake, chooses_take, take_number
+from .stepping import Steps
 
 
-def _is_cut(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if not chooses_take(cls, context):
-        return False
-    if not is_cut(context, source_scene(context.scene).lucid.shot):
-        cls.poll_message_set("No take of this shot is on a timeline: import one first")
-        return False
-    return True
-
-
-class LUCID_OT_takes_refresh(bpy.types.Operator):
-    """Read the takes of the shot from the disk again"""
-
-    bl_idname = "lucid.takes_refresh"
-    bl_label = "Refresh Takes"
-    bl_options = {"REGISTER"}   # no UNDO: it only reads files
+class _InCut(OfTake):
+    """Of a shot that is on a timeline already."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return has_shot(cls, context)
+        if not chooses_take(cls, context):
+            return False
+        if not is_cut(context, source_scene(context.scene).lucid.shot):
+            cls.poll_message_set(rpt_("No take of this shot is on a timeline: import one first"))
+            return False
+        return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        context.window_manager.lucid.read_takes(source_scene(context.scene).lucid.shot)
-        return {"FINISHED"}
 
-
-class LUCID_OT_import_take(bpy.types.Operator):
+class LUCID_OT_import_take(OfVerifiedTake, bpy.types.Operator):
     """Put the take on the timeline of this scene, at the shot's own frames: the final, each layer muted below it, and the
     shot's sound"""
 
@@ -46,54 +41,37 @@ class LUCID_OT_import_take(bpy.types.Operator):
     bl_label = "Import"
     bl_options = {"REGISTER", "UNDO"}
 
-    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
     heat: BoolProperty(name="Heat Maps", default=False, options={"SKIP_SAVE"},
                        description="Also the heat maps of its verdict, muted above it: unmute one to see where the take "
                                    "departs from the scene")
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return chooses_take(cls, context)
+    def wanted(self, _context: bpy.types.Context, _folder: Path) -> dict[str, bool]:
+        return {"heat": self.heat}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, number = source_scene(context.scene), take_number(self, context)
-        try:
-            timeline = import_take(scene, active_shot(scene), number, heat=self.heat)
-        except LucidError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Take {number} is on '{timeline.name}': open a Sequencer to see it")
-        return {"FINISHED"}
+    def act_on(self, context: bpy.types.Context, found: VerifiedTake) -> str:
+        scene = source_scene(context.scene)
+        timeline = place_take(scene, found)
+        visibility.apply(scene)
+        context.window_manager.lucid_worker.notice = ""     # of takes to import
+        return rpt_("Take {number} is on '{scene}': open a Sequencer to see it").format(
+            number=found.take.number, scene=timeline.name)
 
 
-class LUCID_OT_take_show(bpy.types.Operator):
+class LUCID_OT_take_show(_InCut, bpy.types.Operator):
     """See the take on the timeline in place of the shot's other takes there, to compare them"""
 
     bl_idname = "lucid.take_show"
     bl_label = "Show"
     bl_options = {"REGISTER", "UNDO"}
 
-    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _is_cut(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        folder, number = active_shot(source_scene(context.scene)), take_number(self, context)
-        try:
-            cut = cut_of(context, folder)
-            show_take(cut, folder, number)
-        except LucidError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"'{cut.name}' shows take {number}")
-        return {"FINISHED"}
+    def act(self, context: bpy.types.Context, folder: Path, number: int) -> str:
+        cut = cut_of(context, folder)
+        show_take(cut, folder, number)
+        visibility.apply(source_scene(context.scene))
+        return rpt_("'{scene}' shows take {number}").format(scene=cut.name, number=number)
 
 
-class LUCID_OT_take_replace(bpy.types.Operator):
+class LUCID_OT_take_replace(OfVerifiedTake, _InCut, bpy.types.Operator):
     """Let the selected strips of this shot, or else those that are seen, show the take. Their trims, transforms, modifiers and
     keyframes stay"""
 
@@ -101,44 +79,51 @@ class LUCID_OT_take_replace(bpy.types.Operator):
     bl_label = "Replace"
     bl_options = {"REGISTER", "UNDO"}
 
-    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
+    def wanted(self, context: bpy.types.Context, folder: Path) -> dict[str, bool]:
+        return {"heat": shows_heat(replaceable(cut_of(context, folder), folder))}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _is_cut(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        folder, number = active_shot(source_scene(context.scene)), take_number(self, context)
-        try:
-            strips = replaceable(cut_of(context, folder), folder)
-            changed = replace_take(folder, number, strips)
-        except LucidError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def act_on(self, context: bpy.types.Context, found: VerifiedTake) -> str | None:
+        number, strips = found.take.number, replaceable(cut_of(context, found.shot_folder), found.shot_folder)
+        changed = replace_take(found, strips)
         if not changed:
-            self.report({"WARNING"}, f"They show take {number} already" if strips else
-                        "Select the strips to replace: none of this shot is seen")
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"{changed} strip{'s show' if changed > 1 else ' shows'} take {number} now")
-        return {"FINISHED"}
+            self.report({"WARNING"}, rpt_("They show take {number} already").format(number=number) if strips else
+                        rpt_("Select the strips to replace: none of this shot is seen"))
+            return None
+        visibility.apply(source_scene(context.scene))
+        told = rpt_("{count} strip shows take {number} now") if changed == 1 else rpt_("{count} strips show take {number} now")
+        return told.format(count=changed, number=number)
 
 
-class LUCID_OT_open_folder(bpy.types.Operator):
-    """Show the shot's folder in the file browser of the system"""
+class LUCID_OT_take_compare(OfVerifiedTake, _InCut, bpy.types.Operator):
+    """See the other one of two takes, again and again: A is the take that is seen, B the one that is chosen in the list, or else
+    the one that it is a change of, or the one before"""
 
-    bl_idname = "lucid.open_folder"
-    bl_label = "Open Folder"
-    bl_options = {"REGISTER"}   # no UNDO: nothing changes
+    bl_idname = "lucid.take_compare"
+    bl_label = "A/B"
+    bl_options = {"REGISTER", "UNDO"}   # UNDO: strips are muted, and that is saved with the file
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_shot(cls, context)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        bpy.ops.wm.path_open(filepath=str(active_shot(source_scene(context.scene))))
+    def _steps(self, context: bpy.types.Context) -> Steps:
+        scene, runtime = source_scene(context.scene), context.window_manager.lucid
+        folder = active_shot(scene)
+        cut = cut_of(context, folder)
+        seen = seen_take(cut, folder)
+        if seen is None:
+            raise LucidError("TAKE_ABSENT", f"no take of {folder.stem} is seen on '{cut.name}'", "show one first")
+        done = [row.number for row in runtime.takes if row.state == State.DONE.name]
+        parent = next((row.parent for row in runtime.takes if row.number == seen), 0)
+        pair = rivals((runtime.compare_a, runtime.compare_b), seen, take_number(self, context), parent, done)
+        other = pair[1] if seen == pair[0] else pair[0]
+        try:
+            show_take(cut, folder, other)
+        except LucidError as error:
+            if error.code != "TAKE_ABSENT" or cut.lucid.source is None:     # an edit of the user's own gets no strips
+                raise
+            place_take(scene, (yield from self._verified(context, folder, other)))
+        visibility.apply(scene)
+        runtime.compare_a, runtime.compare_b = pair
+        self.report({"INFO"}, (rpt_("B: take {number}") if other == pair[1] else rpt_("A: take {number}")).format(number=other))
         return {"FINISHED"}
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (LUCID_OT_takes_refresh, LUCID_OT_import_take, LUCID_OT_take_show, LUCID_OT_take_replace, LUCID_OT_open_folder))
+    (LUCID_OT_import_take, LUCID_OT_take_show, LUCID_OT_take_replace, LUCID_OT_take_compare))

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import bpy
 import numpy as np
 
 from ...inference.conditioning.depth import measure_range
+from ...inference.errors import LucidError
 from ...inference.shot.model import Frames, Rate, Size
 from ...inference.shot.store import check_new, new_shot_folder
-from .audio import mix_of
+from ..beside import beside
+from .audio import mixing
 from .camera import camera_at
 from .gbuffer import LucidPasses
 from .instances import Registry
@@ -27,6 +30,7 @@ __all__ = ["GBUFFER_PASSES", "CaptureSpec", "Progress", "capture_sequence", "cap
            "register", "unregister"]
 
 CLASSES = (LucidPasses,)
+T = TypeVar("T")
 
 _DEFAULT_AREA = 256 * 144
 _MULTIPLE = 16
@@ -47,7 +51,7 @@ def capture_shot(scene: bpy.types.Scene, spec: CaptureSpec, target: Path) -> Ite
 
     Between steps every touched setting is as the user has it. The shot is sealed once the iterator is exhausted;
     closing it early, or an error, leaves nothing behind. Raises LucidError: CAMERA_MISSING, CAMERA_UNSUPPORTED,
-    ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, PASS_UNKNOWN, SCENE_EMPTY, GPU_MISSING, IMAGE_MISSING,
+    SCENE_LINKED, ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, PASS_UNKNOWN, SCENE_EMPTY, GPU_MISSING, IMAGE_MISSING,
     SOUND_MISSING, SOUND_FAILED, VOLUME_UNREADABLE, VOLUME_SIZE, RENDER_FAILED, RENDER_BUSY, CAPTURE_CANCELLED, and
     store's SHOT_NAME, SHOT_EXISTS and DISK_WRITE.
     """
@@ -59,6 +63,8 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
 
     All of them are written, or none. Raises what :func:`capture_shot` does.
     """
+    if scene.library is not None:       # a render finds scenes by their names, which a scene of this file may have
+        raise LucidError("SCENE_LINKED", f"the scene '{scene.name}' is linked from another file", "open that file")
     view_layer = next((layer.name for layer in scene.view_layers if layer.use), scene.view_layers[0].name)
     prepared = []
     for spec, _target in shots:
@@ -70,8 +76,9 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
         check_new(target)
     ensure_gpu()
     # once: a Blender without a window mixes once and never again
-    mix = mix_of(scene, Frames(min(spec.frames.start for spec, _ in shots), max(spec.frames.end for spec, _ in shots)))
+    whole = Frames(min(spec.frames.start for spec, _ in shots), max(spec.frames.end for spec, _ in shots))
     registry, total, before = Registry(), sum(len(spec.frames) for spec, _target in shots), 0
+    mix = yield from _told(mixing(scene, whole), Progress(0, total, "mixing the sound"))
     with ExitStack() as folders:
         taken = []
         for (spec, target), (camera, actors) in zip(shots, prepared, strict=True):
@@ -81,12 +88,26 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
                 yield Progress(before + step.done, total, step.text)
             before += len(spec.frames)
             taken.append(shooting)
-        span = measure_range(sample for shooting in taken for sample in shooting.recorder.inverse)
+        samples = [sample for shooting in taken for sample in shooting.recorder.inverse]
+        last = Progress(total, total, "sealing the shot")
+        span = yield from _told(beside(lambda: measure_range(samples)), last)
         for shooting, (spec, target) in zip(taken, shots, strict=True):
-            shooting.seal(name=target.stem, rate=frame_rate(scene), span=spec.depth_range or span,
-                          camera=_camera_names(scene, spec), source=_source(scene, view_layer), mix=mix)
+            yield from _told(shooting.sealing(
+                name=target.stem, rate=frame_rate(scene), span=spec.depth_range or span, camera=_camera_names(scene, spec),
+                source=_source(scene, view_layer), mix=mix), last)
     for note in dict.fromkeys(note for shooting in taken for note in shooting.notes):
         yield Progress(total, total, note, note=True)
+
+
+def _told(steps: Generator[None, None, T], progress: Progress) -> Generator[Progress, None, T]:
+    """The same steps, each told as ``progress``."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+        yield progress
 
 
 def default_size(scene: bpy.types.Scene) -> Size:

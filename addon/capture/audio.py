@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,7 +46,18 @@ class Mix:
 
 
 def mix_of(scene: bpy.types.Scene, frames: Frames) -> Mix | None:
-    """Blender's own mix of strips and speakers over a range, or None when nothing sounds.
+    """What :func:`mixing` returns, waited for."""
+    steps = mixing(scene, frames)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            mix: Mix | None = end.value
+            return mix
+
+
+def mixing(scene: bpy.types.Scene, frames: Frames) -> Generator[None, None, Mix | None]:
+    """Blender's own mix of strips and speakers over a range, or None when nothing sounds; yields while Blender mixes.
 
     Mix a sequence of shots at once: Blender 5.2 mixes in a job, and without a window only the first of a process ever ends.
     It mixes nothing before frame 0: there it is silent. Raises SOUND_MISSING and SOUND_FAILED.
@@ -64,7 +75,7 @@ def mix_of(scene: bpy.types.Scene, frames: Frames) -> Mix | None:
                                       channels="STEREO", mixrate=RATE, accuracy=_BLOCK)
         except RuntimeError as error:
             raise _failed(" ".join(str(error).removeprefix("Error: ").split())) from error
-        _await(path)
+        yield from _closing(path)
         with wave.open(str(path), "rb") as stream:
             return Mix(first, fps, stream.readframes(stream.getnframes()))
 
@@ -94,7 +105,7 @@ def write_audio(scene: bpy.types.Scene, frames: Frames, folder: Path, contacts: 
     return MIX
 
 
-def _await(path: Path) -> None:
+def _closing(path: Path) -> Iterator[None]:
     """Until Blender's job has closed the file: only then do its first bytes say how long it is."""
     size, deadline = 0, time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
@@ -106,7 +117,8 @@ def _await(path: Path) -> None:
                 return
             if now > size:
                 size, deadline = now, time.monotonic() + _PATIENCE
-        time.sleep(0.02)
+        time.sleep(0.01)
+        yield
     raise _failed("its job did not end", "without a window, capture one sequence per run of Blender")
 
 

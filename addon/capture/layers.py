@@ -11,7 +11,8 @@ from typing import Any
 import bpy
 
 from ...inference.errors import LucidError
-from ...inference.shot.model import ENVIRONMENT, SHADOW, VOLUME, folder_name
+from ...inference.shot.model import ENVIRONMENT, SHADOW, VOLUME
+from ...inference.shot.paths import folder_name
 from .instances import ENVIRONMENT_ACTOR
 
 _SHOWN_NAMES = 12

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import bpy
 
+from ...inference.conditioning.habits import MINI, PROFILE
 from ...inference.errors import LucidError
 from ...inference.shot.model import Frames, Size
 from .layers import Actor, resolve_actors
@@ -24,7 +24,6 @@ from .survey import Survey, actor_step, camera_step, outside, rendered, survey
 # crosses half of the picture within one, and no place in it shows the same thing in all of them.
 MOTION_LIMIT = 1.0 / 8.0
 _MULTIPLE = 16              # pixels: 8 of the models' autoencoders, 2 of their patches
-_PROFILE = Path(__file__).resolve().parents[2] / "inference" / "adapters" / "weights" / "mini" / "lucid_profile.json"
 _MOST_NAMES = 6
 
 
@@ -83,7 +82,7 @@ def _length_and_size(frames: Frames, size: Size) -> Iterator[Finding]:
     if size.width % _MULTIPLE or size.height % _MULTIPLE:
         yield Finding("info", "SIZE_PADDED", f"{size} is not a multiple of {_MULTIPLE} pixels",
                       "models work on the next larger size, which is cut back; a multiple wastes nothing")
-    profile = json.loads(_PROFILE.read_text(encoding="utf-8"))
+    profile = json.loads((MINI / PROFILE).read_text(encoding="utf-8"))
     longest, largest = profile["max_frames"], profile["max_pixels"]
     if size.width * size.height > largest and max(size.width, size.height) <= LARGEST:
         yield Finding("info", "SIZE_LARGE", f"{size} is more than the embedded model learnt (384x224)",

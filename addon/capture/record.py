@@ -34,11 +34,11 @@ from ...inference.shot.model import (
     Rate,
     Shot,
     Size,
-    frame_path,
     layer_sequence,
     pass_sequence,
 )
 from ...inference.shot.model import Sequence as ImageSequence
+from ...inference.shot.paths import frame_path
 from ...inference.shot.store import seal, write_part
 from .frames import Flow, FrameScene, FrameSurfaces
 from .instances import Registry

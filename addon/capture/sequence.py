@@ -9,7 +9,8 @@ from pathlib import Path
 import bpy
 
 from ...inference.errors import LucidError
-from ...inference.shot.model import Frames, Marker, folder_name
+from ...inference.shot.model import Frames, Marker
+from ...inference.shot.paths import folder_name
 from ...inference.shot.store import SUFFIX
 from .spec import CaptureSpec
 

@@ -14,6 +14,7 @@ from shutil import rmtree
 import bpy
 
 from ...inference.shot.model import VOLUME, DepthRange, Rate, Shot
+from ..beside import beside
 from .audio import Mix, write_audio
 from .camera import camera_at
 from .contacts import Contact, contacts_of
@@ -63,6 +64,7 @@ class Shooting:
         self.registry.judged.clear()
         yield from self._settled_physics()
         walk, scout = self._walk(), self._scouted()
+        yield self._progress(0, "looked at the scene")
         for name, reason in scout.reasons.items():
             self.registry.notes[f"'{name}' goes through Cycles: {reason}"] = None
         if scout.owned:
@@ -80,15 +82,15 @@ class Shooting:
         self.contacts = yield from self._contacts()
         self.notes = tuple(self.registry.notes)
 
-    def seal(self, *, name: str, rate: Rate, span: DepthRange, camera: str, source: Mapping[str, str],
-             mix: Mix | None) -> Shot:
-        """Write the sound and the small files, then the manifest."""
+    def sealing(self, *, name: str, rate: Rate, span: DepthRange, camera: str, source: Mapping[str, str],
+                mix: Mix | None) -> Generator[None, None, Shot]:
+        """Write the sound and the small files, then the manifest; yields while files are hashed."""
         render = self.scene.render
-        return self.recorder.seal(
-            name=name, rate=rate, size=self.spec.size, span=span, prompt=self.spec.prompt, camera=camera,
+        return (yield from beside(partial(
+            self.recorder.seal, name=name, rate=rate, size=self.spec.size, span=span, prompt=self.spec.prompt, camera=camera,
             pixel_aspect=render.pixel_aspect_x / render.pixel_aspect_y, source=source,
             audio=write_audio(self.scene, self.spec.frames, self.folder, self.contacts, mix),
-            markers=markers_of(self.scene, self.spec.frames), notes=self.notes)
+            markers=markers_of(self.scene, self.spec.frames), notes=self.notes)))
 
     def _settled_physics(self) -> Iterator[Progress]:
         """Walk through unbaked simulations once; meanwhile the scene's frame moves, afterwards it is back."""

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from lucid.addon.compositor import compositor_group
 from lucid.addon.timeline import import_take
+from lucid.addon.verified import verified_take
 from lucid.inference.conditioning.transfer import codes_to_linear
 from lucid.inference.errors import LucidError
 from lucid.inference.generation.composite import Shadow, Volume, alphas, composite, mean_linear
 from lucid.inference.shot import store
 from lucid.inference.shot.images import read_png, to_unit, write_exr, write_png
-from lucid.inference.shot.model import Frames, Kind, Layer, Shot, Size, TakeRequest, frame_path, layer_sequence
+from lucid.inference.shot.model import Frames, Kind, Layer, Shot, Size, TakeRequest, layer_sequence
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.takes import State, Take, new_take
 from lucid.tests.shots import make_shot
 
@@ -108,7 +110,7 @@ def test_the_group_is_the_final(scene: bpy.types.Scene, tmp_path: Path, frames: 
     folder = tmp_path / "walk.lucid"
     shot, shadows, volumes = _shot(folder, frames)
     take = _finished(folder, shot, _take(folder, shot), shadows, volumes)
-    place, group = compositor_group(scene, folder, 1)
+    place, group = compositor_group(scene, verified_take(folder, 1, captured=True))
     assert group.name == "Lucid walk take 1" and scene.compositing_node_group is None
     assert scene.view_settings.view_transform == "AgX" and place.view_settings.view_transform == "Standard"
     for frame in range(frames.start, frames.end + 1):
@@ -121,7 +123,7 @@ def test_each_factor_takes_its_layer_out(scene: bpy.types.Scene, tmp_path: Path)
     folder = tmp_path / "walk.lucid"
     shot, shadows, volumes = _shot(folder, Frames(4, 4))
     take = _finished(folder, shot, _take(folder, shot), shadows, volumes)
-    place, group = compositor_group(scene, folder, 1)
+    place, group = compositor_group(scene, verified_take(folder, 1, captured=True))
     node = _node(place)
     assert [(socket.name, socket.default_value) for socket in node.inputs] == [
         (name, 1.0) for name in ("environment", "Ball", "Walker", "shadow", "volume")]
@@ -138,7 +140,7 @@ def test_without_the_environment_the_actors_stand_alone(scene: bpy.types.Scene, 
     folder = tmp_path / "walk.lucid"
     shot, shadows, _ = _shot(folder, Frames(4, 4))
     take = _finished(folder, shot, _take(folder, shot), shadows, {})
-    place, _ = compositor_group(scene, folder, 1)
+    place, _ = compositor_group(scene, verified_take(folder, 1, captured=True))
     node = _node(place)
     node.inputs["environment"].default_value = node.inputs["volume"].default_value = 0.0
     place.render.film_transparent = True
@@ -157,13 +159,13 @@ def test_another_take_lies_beside_and_the_same_comes_once(scene: bpy.types.Scene
     folder = tmp_path / "walk.lucid"
     shot = make_shot(folder, frames=Frames(4, 5), size=SIZE)
     takes = [_finished(folder, shot, _take(folder, shot, seed), {}, {}) for seed in (1, 2)]
-    place, first = compositor_group(scene, folder, 1)
+    place, first = compositor_group(scene, verified_take(folder, 1, captured=True))
     _node(place).inputs["Ball"].default_value = 0.25
-    second = compositor_group(place, folder, 2)
+    second = compositor_group(place, verified_take(folder, 2, captured=True))
     assert second[0] == place and second[1] != first and _node(place).node_tree == second[1]
     final = read_png(takes[1].folder / "final/frame.0005.png") / 257.0
     assert np.abs(_rendered(place, 5, tmp_path / "out.png") - final).max() <= 1.0
-    assert compositor_group(scene, folder, 1) == (place, first)
+    assert compositor_group(scene, verified_take(folder, 1, captured=True)) == (place, first)
     assert len(bpy.data.node_groups) == 3 and _node(place).inputs["Ball"].default_value == 0.25
 
 
@@ -171,7 +173,7 @@ def test_it_is_no_timeline(scene: bpy.types.Scene, tmp_path: Path) -> None:
     folder = tmp_path / "walk.lucid"
     shot = make_shot(folder, frames=Frames(4, 5), size=SIZE)
     _finished(folder, shot, _take(folder, shot), {}, {})
-    place, _ = compositor_group(scene, folder, 1)
+    place, _ = compositor_group(scene, verified_take(folder, 1, captured=True))
     timeline = import_take(place, folder, 1)
     assert timeline not in (place, scene) and place.sequence_editor is None
 
@@ -181,7 +183,7 @@ def test_paths_are_relative_and_survive_a_move(scene: bpy.types.Scene, tmp_path:
     shot, shadows, volumes = _shot(project / "walk.lucid", Frames(4, 5))
     _finished(project / "walk.lucid", shot, _take(project / "walk.lucid", shot), shadows, volumes)
     bpy.ops.wm.save_as_mainfile(filepath=str(project / "edit.blend"))
-    compositor_group(bpy.context.scene, project / "walk.lucid", 1)
+    compositor_group(bpy.context.scene, verified_take(project / "walk.lucid", 1, captured=True))
     paths = [image.filepath for image in bpy.data.images if image.source == "SEQUENCE"]
     assert len(paths) == 7 and all(path.startswith("//walk.lucid/") for path in paths)
     bpy.ops.wm.save_mainfile()
@@ -190,7 +192,7 @@ def test_paths_are_relative_and_survive_a_move(scene: bpy.types.Scene, tmp_path:
     place, moved = bpy.data.scenes["Scene compositor"], tmp_path / "moved" / "walk.lucid"
     final = read_png(moved / "takes/0001/final/frame.0005.png") / 257.0
     assert np.abs(_rendered(place, 5, tmp_path / "out.png") - final).max() <= 1.0
-    assert compositor_group(bpy.data.scenes["Scene"], moved, 1)[0] == place
+    assert compositor_group(bpy.data.scenes["Scene"], verified_take(moved, 1, captured=True))[0] == place
     assert len([image for image in bpy.data.images if image.source == "SEQUENCE"]) == 7
 
 
@@ -204,7 +206,7 @@ def test_what_cannot_be_rebuilt_is_refused(scene: bpy.types.Scene, tmp_path: Pat
     path.write_bytes(path.read_bytes()[:-9])
     for place, number, code in ((early, 1, "FRAMES_NEGATIVE"), (folder, 1, "SHOT_CORRUPT"), (folder, 7, "TAKE_MISSING")):
         with pytest.raises(LucidError) as raised:
-            compositor_group(scene, place, number)
+            compositor_group(scene, verified_take(place, number, captured=True))
         assert raised.value.code == code
     assert len(bpy.data.scenes) == 1 and not bpy.data.node_groups
     assert not [image for image in bpy.data.images if image.source == "SEQUENCE"]
@@ -218,11 +220,11 @@ def test_in_another_working_space(scene: bpy.types.Scene, tmp_path: Path) -> Non
     shot, shadows, volumes = _shot(lit, Frames(4, 4))
     _finished(lit, shot, _take(lit, shot), shadows, volumes)
     bpy.ops.wm.set_working_color_space(working_space="ACEScg")
-    place, _ = compositor_group(scene, plain, 1)
+    place, _ = compositor_group(scene, verified_take(plain, 1, captured=True))
     final = read_png(take.folder / "final/frame.0004.png") / 257.0
     assert np.abs(_rendered(place, 4, tmp_path / "out.png") - final).max() <= 1.0
     with pytest.raises(LucidError, match="COLOUR_CONFIG: .*ACEScg"):
-        compositor_group(scene, lit, 1)
+        compositor_group(scene, verified_take(lit, 1, captured=True))
 
 
 def test_the_operator_reports_and_is_undone(scene: bpy.types.Scene, tmp_path: Path) -> None:

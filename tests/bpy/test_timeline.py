@@ -13,7 +13,8 @@ import pytest
 from lucid.addon.timeline import import_take
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.images import write_png
-from lucid.inference.shot.model import Frames, Rate, Shot, Size, frame_path
+from lucid.inference.shot.model import Frames, Rate, Shot, Size
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.store import MANIFEST, read_json, write_json
 from lucid.inference.shot.takes import State, Take, TakeRequest, new_take
 from lucid.tests.shots import make_shot
