@@ -25,11 +25,11 @@ from lucid.inference.shot.model import (
     Shot,
     Size,
     TakeRequest,
-    frame_path,
     layer_sequence,
     pass_sequence,
 )
 from lucid.inference.shot.model import Layer as ShotLayer
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.takes import State, Take, new_take
 from lucid.inference.shot.verdicts import Figure
 from numpy.typing import NDArray

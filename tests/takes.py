@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from lucid.inference.generation.composite import composite
 from lucid.inference.shot.images import write_png
-from lucid.inference.shot.model import Shot, TakeRequest, frame_path
+from lucid.inference.shot.model import Shot, TakeRequest
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.takes import State, Take, new_take
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import cv2
 import numpy as np
-from lucid.inference.shot.model import frame_path
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.takes import get_take
 
 

@@ -28,6 +28,26 @@ for frame in (2, 3):
     scene.render.filepath = sys.argv[-1] + f"/{frame}.png"
     bpy.ops.render.render(write_still=True)
 """
+SWITCHED = """
+import runpy, sys, addon_utils
+look, module = runpy.run_path(sys.argv[-1]), "bl_ext.user_default.lucid"
+addon_utils.disable(module)
+before, counts = look["snapshot"](module), None
+for turn in range(20):
+    addon_utils.enable(module)
+    on = look["differences"](before, look["snapshot"](module))
+    assert {"classes", "properties", "operators", "handlers", "menus"} <= set(on), on
+    addon_utils.disable(module)
+    found = look["differences"](before, look["snapshot"](module))
+    assert not found, (turn, found)
+    counts = counts if turn != 2 else look["held"](module)
+kept = {name: (counts[name], now) for name, now in look["held"](module).items() if now > counts[name]}
+assert counts and not kept, kept
+addon_utils._is_first_reset()
+assert not addon_utils._extensions_warnings_get(), addon_utils._extensions_warnings_get()
+sys.stdout.write("SAME" + chr(10))
+"""
+LEFTOVERS = Path(__file__).parents[1] / "leftovers.py"
 
 
 def _state(blender: Blender, before: str = "") -> dict[str, list[object]]:
@@ -44,6 +64,11 @@ def test_it_registers_and_unregisters(blender: Blender) -> None:
     assert {"LUCID_PT_shot", "LUCID_OT_capture", "LUCID_OT_generate"} <= set(on["classes"]) and all(on["properties"])
     off = _state(blender, "import addon_utils; addon_utils.disable('bl_ext.user_default.lucid')")
     assert not off["classes"] and not any(off["properties"])
+
+
+def test_twenty_times_on_and_off_leaves_nothing(blender: Blender) -> None:
+    said = blender.run("--background", "--python-exit-code", "1", "--python-expr", SWITCHED, "--", LEFTOVERS)
+    assert "SAME" in said.stdout and "Traceback" not in said.stdout + said.stderr, said.stdout + said.stderr
 
 
 @pytest.fixture(scope="module")

@@ -19,19 +19,26 @@ from lucid.inference.shot.images import write_png
 from lucid.inference.worker import client
 from lucid.tests.blender.conftest import LIMIT, Blender
 
-SESSION = Path(__file__).with_name("interface_session.py")
+WALK, NEXT = (Path(__file__).with_name(name) for name in ("interface_session.py", "next_session.py"))
 WIDTH, HEIGHT = 1600, 1300
+LONGEST = 50.0          # milliseconds that Lucid may hold the main thread
 
 
 @dataclass(frozen=True)
 class Interface:
     notes: dict[str, Any]
     output: str
+    folder: Path
     screens: dict[str, np.ndarray]      # (HEIGHT, WIDTH, 3) uint8
 
-    def sidebar(self, screen: str) -> np.ndarray:
-        x, y, width, height = self.notes["sidebar"]     # from the bottom left
+    def part(self, screen: str, region: str = "sidebar") -> np.ndarray:
+        """What a region showed."""
+        x, y, width, height = self.notes[region]        # from the bottom left
         return self.screens[screen][HEIGHT - y - height:HEIGHT - y, x:x + width].astype(int)
+
+    def changed(self, one: str, other: str, region: str = "sidebar") -> float:
+        """Part of a region's pixels that differ between two screens."""
+        return float((np.abs(self.part(one, region) - self.part(other, region)).max(-1) > 8).mean())
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +66,39 @@ def display(bare: Blender, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def interface(blender: Blender, demo: Path, display: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Interface:
+    """The whole path, whose Blender is killed at its end; and, below "next", the Blender after it."""
     folder = tmp_path_factory.mktemp("interface")
     opened = Path(shutil.copy(demo, folder / "street.blend"))
-    notes = folder / "notes.json"
     home = folder / "home"
     home.mkdir()
     environ = blender.environ(DISPLAY=display[0], LIBGL_ALWAYS_SOFTWARE="1", LUCID_HOME=str(home))
     environ.pop("WAYLAND_DISPLAY", None)
-    done = subprocess.run(
-        [blender.executable, "--gpu-backend", "opengl", "--no-window-focus", "--enable-event-simulate", "--window-geometry",
-         "0", "0", str(WIDTH), str(HEIGHT), str(opened), "--python", str(SESSION), "--", str(notes), str(display[1]),
-         str(folder)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2 * LIMIT, check=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LUCID_HOME", str(home))
-        served = client.stop()              # it outlives Blender
-    assert notes.is_file(), done.stdout
+        try:
+            notes, output = _watched(blender, WALK, opened, display[1], environ)
+            if notes.get("left"):
+                after, more = _watched(blender, NEXT, opened, display[1], environ)
+                notes["next"], output = after, output + more
+        finally:
+            served = client.stop()          # it outlives Blender
     screens = {path.stem: _pixels(path) for path in folder.glob("*.xwd")}
     if kept := os.environ.get("LUCID_SCREENSHOTS"):
         for name, pixels in screens.items():
             write_png(Path(kept) / f"{name}.png", pixels)
-    return Interface(json.loads(notes.read_text()) | {"served": served}, done.stdout, screens)
+    return Interface(notes | {"served": served}, output, folder, screens)
+
+
+def _watched(blender: Blender, session: Path, opened: Path, screen: Path, environ: dict[str, str]) -> tuple[dict[str, Any], str]:
+    """What a session noted, and what Blender said."""
+    notes = opened.with_name(f"{session.stem}.json")
+    done = subprocess.run(
+        [blender.executable, "--gpu-backend", "opengl", "--no-window-focus", "--enable-event-simulate", "--window-geometry",
+         "0", "0", str(WIDTH), str(HEIGHT), str(opened), "--python", str(session), "--", str(notes), str(screen),
+         str(opened.parent)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=4 * LIMIT,
+        check=False)
+    assert notes.is_file(), done.stdout
+    return json.loads(notes.read_text()), done.stdout
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -90,24 +110,32 @@ def _pixels(path: Path) -> np.ndarray:
     return rows[:, :4 * width].reshape(height, width, 4)[..., 2::-1].copy()
 
 
-def test_the_session_ended_without_an_error(interface: Interface) -> None:
-    assert interface.notes.get("whole"), interface.notes.get("traceback")
+def test_the_sessions_ended_without_an_error(interface: Interface) -> None:
+    assert interface.notes.get("left") == "FINISHED", (interface.notes.get("part"), interface.notes.get("traceback"))
+    assert interface.notes["next"].get("whole"), interface.notes["next"].get("traceback")
     assert "Traceback" not in interface.output and "Warning" not in interface.output, interface.output
 
 
 def test_the_panel_is_drawn(interface: Interface) -> None:
-    changed = np.abs(interface.sidebar("sidebar") - interface.sidebar("empty_panel")).max(-1) > 8
-    assert changed.mean() > 0.1
-    assert np.ptp(interface.sidebar("empty_panel")[..., 1]) > 100      # text on it
+    assert interface.changed("sidebar", "empty_panel") > 0.1
+    assert np.ptp(interface.part("empty_panel")[..., 1]) > 100      # text on it
 
 
 def test_actors_are_added(interface: Interface) -> None:
     assert interface.notes["actor_object"] == interface.notes["actor_collection"] == "FINISHED"
 
 
+def test_the_preview_lies_over_the_view_and_goes(interface: Interface) -> None:
+    assert interface.notes["preview"] == interface.notes["preview_off"] == "FINISHED"
+    assert interface.changed("preview_depth", "preview_off", "viewport") > 0.1
+    assert interface.changed("preview_composed", "preview_depth", "viewport") > 0.003      # skeletons
+    assert interface.changed("preview_off", "empty_panel", "viewport") < 0.05       # who is active
+
+
 def test_escape_stops_a_capture_and_leaves_nothing(interface: Interface) -> None:
     assert interface.notes["capture_stopped"] == "RUNNING_MODAL"
     assert interface.notes["after_escape"] == ["", []]
+    assert interface.notes["escape_seconds"] < 1.0
 
 
 def test_capture_and_generate_go_through(interface: Interface) -> None:
@@ -130,8 +158,14 @@ def test_a_job_is_cancelled_and_is_alone(interface: Interface) -> None:
 
 def test_blender_stays_usable_while_it_generates(interface: Interface) -> None:
     assert interface.notes["turns"] > 10      # of its event loop, between Generate and the last frame
-    moved = np.abs(interface.sidebar("generating") - interface.sidebar("empty_panel")).max(-1) > 8
-    assert moved.mean() > 0.02      # the progress bar and the list
+    assert interface.changed("generating", "empty_panel") > 0.02      # the progress bar and the list
+
+
+@pytest.mark.parametrize("phase", ["capture", "generate", "import", "point", "cut"])
+def test_lucid_never_holds_the_main_thread(interface: Interface, phase: str) -> None:
+    """Frames of a capture do not count. See ``Stalls.told``: the worker works at the same time."""
+    calls = interface.notes["calls"][phase]
+    assert calls and {name: spent for name, spent in calls.items() if max(spent) > LONGEST} == {}
 
 
 def test_the_take_is_on_a_timeline_of_its_own(interface: Interface) -> None:
@@ -139,3 +173,63 @@ def test_the_take_is_on_a_timeline_of_its_own(interface: Interface) -> None:
     assert name == f"{scene} timeline"
     assert strips == [f"lucid street take 2 · {part}" for part in ("environment", "Ball", "Walker", "final")]
     assert "imported" in interface.screens
+
+
+@pytest.mark.parametrize("place", ["preview", "camera", "image"])
+def test_a_click_finds_the_ball_wherever_a_take_is_seen(interface: Interface, place: str) -> None:
+    found = interface.notes["pointed"][place]
+    assert found["begun"] == "RUNNING_MODAL" and "LUCID_OT_point" in found["waiting"]
+    assert (found["label"], found["take"]) == ("Ball", 2) and found["frame"] == interface.notes["pointed"]["preview"]["frame"]
+    assert "LUCID_OT_point" not in found["still"]
+    assert place == "preview" or found["selected"] == ["Ball"]
+
+
+def test_escape_ends_pointing_and_undo_what_it_selected(interface: Interface) -> None:
+    stopped = interface.notes["pointed"]["escape"]
+    assert "LUCID_OT_point" in stopped["waiting"] and "LUCID_OT_point" not in stopped["still"]
+    assert (stopped["label"], stopped["selected"]) == ("", [])
+    assert interface.notes["after_undo"] == []
+
+
+def test_from_the_click_to_the_queued_take(interface: Interface) -> None:
+    """Under two seconds, but for drawing the whole window, which takes as long as software takes for it: once until the target
+    is known, and once for the box."""
+    notes = interface.notes
+    assert notes["point"] == "RUNNING_MODAL"
+    assert notes["aimed"] == ["Ball", "Ball", 2, ["Ball"]]
+    assert notes["edit_prompt"] == "a blue ball"
+    drawing = max(place["turn"] for place in notes["pointed"].values())
+    assert notes["click_seconds"] + notes["edit_seconds"] - 2.0 * drawing < 2.0
+
+
+def test_an_edit_changes_that_alone(interface: Interface) -> None:
+    assert interface.notes["edited"] == ["CANCELLED", "DONE", "DONE"]
+    takes = [interface.folder / "lucid" / "street.lucid" / "takes" / number / "layers" for number in ("0002", "0003")]
+    for layer in ("environment", "Ball", "Walker"):
+        before, after = ([path.read_bytes() for path in sorted((take / layer).glob("*.png"))] for take in takes)
+        assert len(before) == 13
+        assert (before == after) is (layer != "Ball")
+
+
+def test_takes_take_turns_and_everything_is_undone(interface: Interface) -> None:
+    """Import of take 3, A/B, A/B; then three times undo."""
+    finals = [[f"lucid street take {number} · final"] for number in (3, 2, 3, 2, 3, 2)]
+    assert interface.notes["compared_2"] == interface.notes["compared_3"] == "FINISHED"
+    assert interface.notes["shown"] == finals
+    assert interface.changed("compared_2", "compared_3", "picture") > 0.005       # a yellow ball, a blue one
+
+
+def test_a_closed_eye_hides_a_layer_in_the_cut(interface: Interface) -> None:
+    assert interface.notes["hidden"] == [f"lucid street take 3 · {layer}" for layer in ("environment", "Walker")]
+    assert interface.changed("ball_hidden", "compared_3", "picture") > 0.005
+
+
+def test_a_take_outlives_the_blender_that_was_killed(interface: Interface) -> None:
+    """The next one sees it, follows it to its end, and imports it."""
+    after = interface.notes["next"]
+    states = dict(after["takes"])
+    assert states.pop(4) in ("QUEUED", "RUNNING") and after["running"]
+    assert states == {1: "CANCELLED", 2: "DONE", 3: "DONE"}
+    assert after["after"][-1] == [4, "DONE"]
+    assert "Take 4" in after["notice"] and "import it" in after["notice"]
+    assert after["import"] in ("RUNNING_MODAL", "FINISHED") and after["shown"] == ["lucid street take 4 · final"]

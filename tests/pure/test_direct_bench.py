@@ -13,7 +13,8 @@ import pytest
 from lucid.inference.adapters.base import Profile
 from lucid.inference.conditioning.fit import fit
 from lucid.inference.shot.images import read_png, write_png
-from lucid.inference.shot.model import Frames, Size, frame_path
+from lucid.inference.shot.model import Frames, Size
+from lucid.inference.shot.paths import frame_path
 from lucid.inference.shot.sealed import seal_layer
 from lucid.inference.truth.colour import delta_e, srgb_to_lab
 from lucid.scripts.bench import direct

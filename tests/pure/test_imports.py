@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "inference.conditioning": ("inference.shot", "inference.errors"),
     "inference.adapters": ("inference.conditioning", "inference.shot", "inference.errors"),
     "inference.generation": ("inference.adapters", "inference.conditioning", "inference.shot", "inference.surfaces",
-                             "inference.errors"),
+                             "inference.home", "inference.errors"),
     "inference.truth": ("inference.shot", "inference.conditioning", "inference.surfaces", "inference.errors"),
     "inference.console": ("inference.shot", "inference.errors"),
     "inference.worker": ("inference.generation", "inference.adapters", "inference.shot", "inference.home", "inference.errors"),

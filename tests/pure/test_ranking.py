@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from lucid.inference.cli import _parser
-from lucid.inference.conditioning.asked import check_request
+from lucid.inference.conditioning.asked import check_request, strength_flag
+from lucid.inference.conditioning.edits import edited
 from lucid.inference.conditioning.strength import Strength, from_json, parse
-from lucid.inference.generation.asked import edited
-from lucid.inference.generation.target import named
+from lucid.inference.conditioning.target import named
 from lucid.inference.shot.model import Frames, Shot, TakeRequest
 from lucid.inference.shot.takes import new_take
 from lucid.inference.shot.verdicts import Bar, Figure, Repair, Spot, Verdict
@@ -119,8 +119,9 @@ def test_every_suggestion_is_an_edit(shot: Shot, tmp_path: Path, metric: str) ->
     for repair in repairs:
         flags = _parser().parse_args(["edit", str(folder), *repair.arguments])
         target = named(shot, flags.object)
-        child = edited(folder, take, target, environment="environment", prompt=flags.prompt, seed=flags.seed,
-                       strength=flags.strength, start=flags.start, change=flags.change)
+        strength = None if flags.strength is None else strength_flag(f"{target.label}={flags.strength}")[1]
+        child = edited(folder, shot, take, target, prompt=flags.prompt, seed=flags.seed, strength=strength, start=flags.start,
+                       change=flags.change)
         check_request(replace(child, parent=None, edit=None), shot, folder)
         assert child.edit is not None and child.edit.layer == target.layer
         if flags.strength is not None:
