@@ -18,9 +18,23 @@ def unregister() -> None:
 
 
 def _foundations() -> tuple[ModuleType, ...]:
-    from . import capture, commands, move_settings, pose_map, preferences, preview, runtime, settings
+    from . import (
+        capture,
+        commands,
+        move_settings,
+        pose_map,
+        preferences,
+        preview,
+        runtime,
+        settings,
+        thumbnails,
+        translation,
+        window_overlay,
+        worker_state,
+    )
 
-    return settings, runtime, move_settings, pose_map, preferences, capture, commands, preview
+    return (translation, settings, runtime, thumbnails, worker_state, move_settings, pose_map, preferences, capture, commands,
+            preview, window_overlay)
 
 
 def register_interface() -> None:
@@ -42,6 +56,7 @@ def _panels() -> tuple[ModuleType, ...]:
     """In the order in which panels and their children are known."""
     from . import (
         cut_panel,
+        drop,
         edit_panel,
         engine_panel,
         generate_panel,
@@ -51,9 +66,11 @@ def _panels() -> tuple[ModuleType, ...]:
         pose_panel,
         preflight_panel,
         preview_panel,
+        render_panel,
         shot_panel,
+        shot_presets,
         takes_panel,
     )
 
-    return (shot_panel, layers_panel, moves_panel, preview_panel, preflight_panel, generate_panel, takes_panel, cut_panel,
-            edit_panel, pose_panel, engine_panel, handlers)
+    return (shot_presets, shot_panel, layers_panel, moves_panel, preview_panel, preflight_panel, generate_panel, takes_panel,
+            cut_panel, edit_panel, pose_panel, render_panel, engine_panel, drop, handlers)

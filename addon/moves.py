@@ -15,14 +15,15 @@ from ..inference.errors import LucidError
 from .move_keys import Animated, Array, eased, rotation_matrix, rotation_of, rotation_values, tremble, write
 from .move_settings import AIMED, AMOUNTS, KINDS
 from .move_targets import Target, find_target
+from .translation import iface_, n_, rpt_
 
 _UP = np.array([0.0, 0.0, 1.0])
 _MOVED = 1e-5           # metres: a target that moves less stands still
 _LENSES = (1.0, 5000.0)     # mm: the shortest and the longest that Blender has
 _DELTAS = {"delta_location": 0.0, "delta_rotation_euler": 0.0}
-_SIGNS = {"PAN": ("right", "left"), "TILT": ("up", "down"), "ZOOM": ("in", "out"), "DOLLY": ("in", "out"),
-          "TRUCK": ("right", "left"), "PEDESTAL": ("up", "down"), "CRANE": ("up", "down"), "ORBIT": ("right", "left"),
-          "DOLLY_ZOOM": ("in", "out")}
+_SIDES, _HEIGHTS, _DEPTHS = (n_("right"), n_("left")), (n_("up"), n_("down")), (n_("in"), n_("out"))
+_SIGNS = {"PAN": _SIDES, "TILT": _HEIGHTS, "ZOOM": _DEPTHS, "DOLLY": _DEPTHS, "TRUCK": _SIDES, "PEDESTAL": _HEIGHTS,
+          "CRANE": _HEIGHTS, "ORBIT": _SIDES, "DOLLY_ZOOM": _DEPTHS}
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,12 @@ def add_move(context: bpy.types.Context, camera: bpy.types.Object, spec: MoveSpe
         owner.animation_data.action.update_tag()    # not by frame_set: elsewhere it would drop a pose that is not keyed yet
         owner.update_tag()
     context.view_layer.update()
-    return f"{_told(spec)}{about}, frames {spec.start} to {spec.frames[-1]}"
+    text = rpt_("{move} on '{target}', frames {first} to {last}") if about else rpt_("{move}, frames {first} to {last}")
+    return text.format(move=_told(spec), target=about, first=spec.start, last=spec.frames[-1])
 
 
 def _track(context: bpy.types.Context, camera: bpy.types.Object, spec: MoveSpec, begin: _Begin) -> tuple[Track, str]:
-    """The move, and whom it is about in words."""
+    """The move, and whom it is about: "" for none."""
     part = eased(spec.easing, spec.duration)
     if spec.kind not in AIMED:
         return _plain(spec, begin, part, camera.data.type == "ORTHO"), ""
@@ -122,7 +124,7 @@ def _track(context: bpy.types.Context, camera: bpy.types.Object, spec: MoveSpec,
         raise LucidError("MOVE_TARGET", f"'{target.name}' does not move in these frames", "choose what moves, or other frames")
     track = {"CRANE": _crane, "ORBIT": _orbit, "TRACK": _tracking, "DOLLY_ZOOM": _dolly_zoom}[spec.kind](
         spec, begin, part, points, target)
-    return Track("LINEAR" if moves else spec.easing, track.position, track.rotation, track.lens), f" on '{target.name}'"
+    return Track("LINEAR" if moves else spec.easing, track.position, track.rotation, track.lens), target.name
 
 
 def _plain(spec: MoveSpec, begin: _Begin, part: Array, orthographic: bool) -> Track:
@@ -221,6 +223,6 @@ def _movers(camera: bpy.types.Object) -> Iterator[str]:
 def _told(spec: MoveSpec) -> str:
     label = next(label for name, label, _text in KINDS if name == spec.kind)
     if spec.kind not in _SIGNS:
-        return label
+        return iface_(label)
     amount = getattr(spec, AMOUNTS[spec.kind]) - (1.0 if spec.kind == "ZOOM" else 0.0)
-    return f"{label} {_SIGNS[spec.kind][int(amount < 0.0)]}"
+    return f"{iface_(label)} {iface_(_SIGNS[spec.kind][int(amount < 0.0)])}"

@@ -7,6 +7,7 @@ import bpy
 
 from .capture.camera import camera_at
 from .move_settings import AIMED, AMOUNTS, STEADY, MoveProperties
+from .translation import iface_
 
 
 class LUCID_PT_moves(bpy.types.Panel):
@@ -35,13 +36,14 @@ class LUCID_PT_moves(bpy.types.Panel):
             layout.prop(settings, "easing")
         if settings.kind in AIMED:
             first = next((actor.target.name for actor in scene.lucid.actors if actor.target is not None), None)
-            layout.prop(settings, "target", placeholder=first or "the picture's middle")
+            layout.prop(settings, "target", text=iface_("Target"), translate=False,
+                        placeholder=first or iface_("the picture's middle"))
         layout.prop(settings, "after_last")
         if not settings.after_last:
             layout.prop(settings, "frame_start")
         camera = camera_at(scene, scene.frame_current, scene.lucid.camera)
         button = layout.operator("lucid.camera_move", icon="CAMERA_DATA",
-                                 text=f"Move '{camera.name}'" if camera is not None else "Add Camera Move")
+                                 text="Add Camera Move" if camera is None else iface_("Move '{name}'").format(name=camera.name))
         for name in MoveProperties.__annotations__:
             setattr(button, name, getattr(settings, name))
         button.target = settings.target.name if settings.target is not None else ""

@@ -20,3 +20,11 @@ def wrapped(layout: bpy.types.UILayout, text: str, width: int = 38) -> None:
     column.alert = True
     for number, line in enumerate(textwrap.wrap(text, width)):
         column.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
+
+
+def said(layout: bpy.types.UILayout, *texts: str, width: int = 40) -> None:
+    """What there is to know, greyed: nothing to click."""
+    column = layout.column(align=True)
+    column.active = False
+    for line in (line for text in texts for line in textwrap.wrap(text, width)):
+        column.label(text=line)

@@ -24,8 +24,9 @@ class LucidPoseJoint(bpy.types.PropertyGroup):
     """One point of the skeleton; its name is the point's."""
 
     bone: StringProperty(name="Bone", description="The bone that this point of the skeleton moves with; empty: it is missing")
-    end: EnumProperty(name="End", items=(("HEAD", "Head", "The point is at the bone's head"),
-                                         ("TAIL", "Tail", "The point is at the bone's tail")))
+    end: EnumProperty(name="End", description="Which end of the bone the point is at",
+                      items=(("HEAD", "Head", "The point is at the bone's head"),
+                             ("TAIL", "Tail", "The point is at the bone's tail")))
     offset: FloatVectorProperty(name="Offset", subtype="TRANSLATION", size=3,
                                 description="From that end, along the bone's own axes (Y runs along the bone)")
     enabled: BoolProperty(name="Use", default=True, description="Draw this point where the camera sees it")
@@ -36,9 +37,10 @@ class LucidPoseMap(bpy.types.PropertyGroup):
 
     joints: CollectionProperty(type=LucidPoseJoint, name="Joints")
     joint_index: IntProperty(name="Active Joint", default=0)
-    part: EnumProperty(name="Part", items=(("BODY", "Body", "The 18 joints of the body"),
-                                           ("HANDS", "Hands", "The 21 points of each hand"),
-                                           ("FACE", "Face", "The 68 points of the face")))
+    part: EnumProperty(name="Part", description="Which points the list shows",
+                       items=(("BODY", "Body", "The 18 joints of the body"),
+                              ("HANDS", "Hands", "The 21 points of each hand"),
+                              ("FACE", "Face", "The 68 points of the face")))
 
 
 def part_of(joint: str) -> str:

@@ -7,6 +7,7 @@ import bpy
 
 from .capture.rigs import is_mapped, missing_joints
 from .pose_map import part_of
+from .translation import iface_
 
 
 class LUCID_UL_pose_joints(bpy.types.UIList):
@@ -15,11 +16,12 @@ class LUCID_UL_pose_joints(bpy.types.UIList):
         armature = data.id_data
         missing = item.bone not in armature.bones
         split = layout.split(factor=0.45)
-        split.label(text=item.name.replace("_", " "), icon="ERROR" if missing else "DOT")
+        split.label(text=item.name.replace("_", " "), icon="ERROR" if missing else "DOT",
+                    translate=False)
         row = split.row(align=True)
         row.active = item.enabled
         row.alert = missing and bool(item.bone)
-        row.label(text=item.bone or "none")
+        row.label(text=item.bone or iface_("none"), translate=False)
         row.prop(item, "enabled", text="")
 
     def filter_items(self, _context: bpy.types.Context, data: object, _property: str) -> tuple[list[int], list[int]]:
@@ -54,7 +56,8 @@ class LUCID_PT_pose(bpy.types.Panel):
             layout.label(text="The map is empty: bones are recognised", icon="INFO")
         gone = missing_joints(armature)
         if gone:
-            layout.label(text=f"Bones are gone: {', '.join(gone[:3])}{', ...' if len(gone) > 3 else ''}", icon="ERROR")
+            names = ", ".join((*gone[:3], "...") if len(gone) > 3 else gone)
+            layout.label(text=iface_("Bones are gone: {names}").format(names=names), icon="ERROR")
         layout.row().prop(pose, "part", expand=True)
         layout.template_list("LUCID_UL_pose_joints", "", pose, "joints", pose, "joint_index", rows=8)
         layout.operator("lucid.pose_set", icon="BONE_DATA")

@@ -9,6 +9,7 @@ import bpy
 
 from . import preview
 from .preview_picture import WITH_DEPTH
+from .translation import iface_
 
 _WIDTH = 38                 # characters of a line; labels do not wrap by themselves
 _NAMED = 3                  # so many names are told, the others counted
@@ -45,16 +46,19 @@ def _notices(context: bpy.types.Context) -> list[tuple[str, str]]:
     """What keeps the preview from being the whole truth: text and icon."""
     settings, found = context.scene.lucid_preview, []
     if not preview.looks_through_camera(context):
-        found.append(("Look through the camera to see it", "CAMERA_DATA"))
+        found.append((iface_("Look through the camera to see it"), "CAMERA_DATA"))
     if text := preview.error():
         found.append((text, "ERROR"))
     if (settings.skeletons or settings.control in {"pose", "composed"}) and not context.scene.lucid.actors:
-        found.append(("Skeletons are those of actors: the list has none", "INFO"))
+        found.append((iface_("Skeletons are those of actors: the list has none"), "INFO"))
     if names := preview.missed():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        found.append((f"Rendered, but hidden in the viewport and so not shown: {', '.join(names[:_NAMED])}{more}", "INFO"))
+        text = iface_("Rendered, but hidden in the viewport and so not shown: {names} and {count} more") \
+            if len(names) > _NAMED else iface_("Rendered, but hidden in the viewport and so not shown: {names}")
+        found.append((text.format(names=", ".join(names[:_NAMED]), count=len(names) - _NAMED), "INFO"))
     if count := len(preview.inexact()):
-        found.append((f"{count} objects are not shown as they are captured: hair, points, strokes or displacement", "INFO"))
+        text = iface_("1 object is not shown as it is captured: hair, points, strokes or displacement") if count == 1 else \
+            iface_("{count} objects are not shown as they are captured: hair, points, strokes or displacement")
+        found.append((text.format(count=count), "INFO"))
     return found
 
 

@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from .conditioning.asked import check_request, like, strength_flag
+from .conditioning.asked import check_reference, check_request, like, strength_flag
 from .conditioning.camera import check_perspective, pluecker, realestate10k
+from .conditioning.edits import CHANGE, edited, settled
+from .conditioning.estimate import FILE, read_speeds, told_of_take
+from .conditioning.target import named, parse_at, pick
 from .console import EXIT_ERROR, Parser, add_take_flags, parse_size, reference_files, run_verb, say, take_request
 from .errors import LucidError
-from .generation.asked import CHANGE, check_reference, edited, settled
-from .generation.target import named, parse_at, pick
 from .heap import give_back_freed_blocks
+from .home import lucid_home
 from .measuring import UNMEASURABLE, add_measure, measure, ranked
+from .shot.discard import delete_take
+from .shot.lineage import keeping, told_by
 from .shot.listing import row_text, take_rows
 from .shot.manifest import shot_to_json
 from .shot.model import Shot, TakeRequest
@@ -53,8 +57,12 @@ def _parser() -> Parser:
     _add_edit(_verb(verbs, "edit", _edit, "make a take that changes one thing of another and keeps all the rest"))
     resume = _verb(verbs, "resume", _resume, "go on with a take that was interrupted or cancelled")
     resume.add_argument("take", type=int, metavar="N")
-    takes = _verb(verbs, "takes", _takes, "list the takes of a shot")
+    takes = _verb(verbs, "takes", _takes, "list the takes of a shot, mark favourites, delete")
     takes.add_argument("--json", action="store_true", help="as JSON")
+    deed = takes.add_mutually_exclusive_group()
+    deed.add_argument("--favourite", type=int, metavar="N", help="mark take N as one to keep: it is not deleted")
+    deed.add_argument("--no-favourite", type=int, metavar="N", help="take the mark away")
+    deed.add_argument("--delete", type=int, metavar="N", help="delete take N for good; asks nothing")
     run_take = _verb(verbs, "run-take", _run_take, "run a take that is queued in a shot")
     run_take.add_argument("take", type=int, metavar="N")
     run_take.add_argument("--measure", action="store_true", help="and measure it against the scene when it is done")
@@ -79,6 +87,8 @@ def _parser() -> Parser:
                         help=f"end after so long without a job or a listener (default {IDLE:g})")
     served.add_argument("--root", action="append", default=[], type=Path, metavar="FOLDER",
                         help="touch shots below this folder only; repeatable (default: every shot of this user's)")
+    served.add_argument("--status", action="store_true", help="say which worker runs, and start none")
+    served.add_argument("--stop", action="store_true", help="end the worker that runs; its takes can be resumed")
     served.set_defaults(function=_serve)
     return parser
 
@@ -97,6 +107,10 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--best-of", type=int, default=1, metavar="N",
                         help="N takes, with seeds that follow each other, measured and ranked")
     parser.add_argument("--measure", action="store_true", help="measure what was generated against the scene")
+    parser.add_argument("--estimate", action="store_true",
+                        help="only say how the shot is cut, how long a take would take and in how much memory")
+    parser.add_argument("--keep", action="append", default=[], metavar="N:NAME,NAME",
+                        help="layers that stay as take N of this shot has them, bit for bit; repeatable")
     parser.add_argument("--like", default=None, metavar="OTHER.lucid:N",
                         help="ask for the same as take N of another shot, and take over its layers that are still the same")
 
@@ -120,16 +134,25 @@ def _generate(arguments: argparse.Namespace) -> int:
     if arguments.best_of < 1:
         raise LucidError("USAGE", f"--best-of {arguments.best_of} is not 1 or more", "write --best-of 4")
     other, base, references, gone = _base(arguments.like, shot)
-    references |= reference_files(arguments.reference)
+    base, references = _kept(arguments.keep, folder, shot, base, references)
+    given = reference_files(arguments.reference)
     request = take_request(arguments, base, (layer.name for layer in shot.layers))
+    _check_untold(shot, base, request, given)
+    references |= given
     check_layers(references, (layer.name for layer in shot.painted))
     for path in (path for paths in references.values() for path in paths):
         check_reference(path)
     requests = [replace(request, seed=request.seed + more) for more in range(arguments.best_of)]
     for each in (requests[0], requests[-1]):
         check_request(each, shot, folder)
+    if request.keep:
+        say(f"keeps {', '.join(request.keep)} of take {request.parent}")
     for name in gone:
         say(f"  note: the shot has no '{name}': what was asked for it is left out")
+    if arguments.estimate:
+        for line in told_of_take(shot, request, references, read_speeds(lucid_home() / FILE)):
+            say(line)
+        return 0
     takes = [new_take(folder, each, references=references) for each in requests]
     if other is not None and other.folder.parents[1].resolve() != folder.resolve():
         for note in keep_layers(takes[0], other):       # the others have other seeds: nothing of theirs can be the same
@@ -151,13 +174,41 @@ def _base(like_text: str | None, shot: Shot) -> tuple[Take | None, TakeRequest, 
     return other, request, files, gone
 
 
+def _kept(flags: list[str], folder: Path, shot: Shot, base: TakeRequest,
+          references: dict[str, list[Path]]) -> tuple[TakeRequest, dict[str, list[Path]]]:
+    """The request and the references to start from with what --keep says."""
+    names: list[str] = []
+    numbers = set()
+    for flag in flags:
+        number, _, text = flag.partition(":")
+        if not number.isdecimal() or not text.strip():
+            raise LucidError("USAGE", f"--keep '{flag}' is not N:NAME,NAME", "write --keep 3:Walker,Ball")
+        numbers.add(int(number))
+        whole = text in {layer.name for layer in shot.painted}      # a name may have a comma
+        names += [text] if whole else [name.strip() for name in text.split(",")]
+    if len(numbers) > 1:
+        raise LucidError("USAGE", f"--keep names takes {' and '.join(map(str, sorted(numbers)))}", "keep layers of one take")
+    return keeping(folder, shot, base, max(numbers, default=0), names, references)
+
+
+def _check_untold(shot: Shot, base: TakeRequest, request: TakeRequest, given: dict[str, list[Path]]) -> None:
+    """No flag asks for something of a layer that stays. Raises USAGE."""
+    told = {name for layer in shot.painted if base.keeps(layer.name) for name in told_by(shot, layer)}
+    tables: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+        (base.layer_prompts, request.layer_prompts), (base.layer_seeds, request.layer_seeds), (base.strengths, request.strengths))
+    asked = {name for old, new in tables for name in new if old.get(name) != new[name]} | given.keys()
+    for name in sorted(told & asked):
+        raise LucidError("USAGE", f"'{name}' stays as take {base.parent} has it", "ask nothing else of it, or do not keep it")
+
+
 def _edit(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.shot
-    shot = open_shot(folder, verify=arguments.at is not None)      # only a pixel is read here; the run verifies again
+    shot = open_shot(folder, verify=False)      # a pixel is verified where it is read, the rest when the take runs
     parent = get_take(folder, arguments.take)
     target = named(shot, arguments.object) if arguments.at is None else pick(folder, shot, *arguments.at)
-    request = edited(folder, parent, target, environment=shot.environment.name, prompt=arguments.prompt,
-                     seed=arguments.seed, strength=arguments.strength, start=arguments.start, change=arguments.change)
+    strength = None if arguments.strength is None else strength_flag(f"{target.label}={arguments.strength}")[1]
+    request = edited(folder, shot, parent, target, prompt=arguments.prompt, seed=arguments.seed, strength=strength,
+                     start=arguments.start, change=arguments.change)
     check_request(request, shot, folder)
     say(f"changes '{target.label}' of take {parent.number}")
     return _run(folder, [new_take(folder, request, references=parent.reference_files())])
@@ -172,7 +223,15 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _takes(arguments: argparse.Namespace) -> int:
-    rows = take_rows(arguments.shot, open_shot(arguments.shot, verify=False))
+    folder, shot = arguments.shot, open_shot(arguments.shot, verify=False)
+    for number, favourite in ((arguments.favourite, True), (arguments.no_favourite, False)):
+        if number is not None:
+            get_take(folder, number).mark(favourite=favourite)
+    if arguments.delete is not None:
+        went = delete_take(folder, arguments.delete)
+        if not arguments.json:
+            say(f"take {arguments.delete} is deleted: {went}")
+    rows = take_rows(folder, shot)
     if arguments.json:
         say(json.dumps(rows, indent=2, ensure_ascii=False))
     for row in rows if not arguments.json else []:
@@ -295,9 +354,9 @@ def _contact_sheet(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from .serve import serve  # only this verb needs what a server does
+    from .serve import serve, tell  # only this verb needs what a server does
 
-    return serve(arguments.idle, arguments.root)
+    return tell(stop=arguments.stop) if arguments.status or arguments.stop else serve(arguments.idle, arguments.root)
 
 
 def _doctor(_arguments: argparse.Namespace) -> int:

@@ -14,8 +14,7 @@ from typing import Any, NoReturn
 
 from .errors import LucidError
 from .shot.model import Frames, Size, TakeRequest
-from .shot.requests import NOISES, check_fields, check_layers
-from .shot.takes import check_prompts
+from .shot.requests import NOISES, check_fields, check_layers, check_prompts
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130

@@ -24,13 +24,18 @@ def _modules() -> tuple[ModuleType, ...]:
         edit,
         generate,
         install,
+        layers,
         measure,
         moves,
+        open_shot,
         pose,
         preflight,
+        presets,
         preview,
         sequence,
+        take_files,
         takes,
     )
 
-    return (actors, moves, pose, preflight, preview, capture, sequence, generate, takes, compositor, measure, edit, install)
+    return (actors, moves, pose, preflight, preview, capture, sequence, generate, layers, takes, take_files, compositor,
+            measure, edit, install, open_shot, presets)

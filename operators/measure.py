@@ -9,6 +9,7 @@ from bpy.props import IntProperty
 from ..addon import measuring
 from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
+from ..addon.translation import rpt_
 from ..inference.errors import LucidError
 from ..inference.shot.takes import State, get_take
 from .common import went_well
@@ -36,10 +37,10 @@ class LUCID_OT_measure(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         row = _chosen(context)
         if measuring.running() is not None:
-            cls.poll_message_set("A take is being measured: wait for it, or cancel it")
+            cls.poll_message_set(rpt_("A take is being measured: wait for it, or cancel it"))
             return False
         if row is None or row.state != State.DONE.name:
-            cls.poll_message_set("Choose a take that is done")
+            cls.poll_message_set(rpt_("Choose a take that is done"))
             return False
         return True
 
@@ -52,7 +53,7 @@ class LUCID_OT_measure(bpy.types.Operator):
             return {"CANCELLED"}
         if not went_well(self, context, measuring.mirror, item):
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Measuring take {item.take.number} of {folder.name}")
+        self.report({"INFO"}, rpt_("Measuring take {number} of {shot}").format(number=item.take.number, shot=folder.name))
         return {"FINISHED"}
 
 
@@ -66,7 +67,7 @@ class LUCID_OT_measure_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         if measuring.running() is None:
-            cls.poll_message_set("Nothing is being measured")
+            cls.poll_message_set(rpt_("Nothing is being measured"))
             return False
         return True
 
@@ -86,7 +87,7 @@ class LUCID_OT_report_open(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         row = _chosen(context)
         if row is None or not row.verdict:
-            cls.poll_message_set("Choose a take that was measured")
+            cls.poll_message_set(rpt_("Choose a take that was measured"))
             return False
         return True
 
@@ -98,7 +99,7 @@ class LUCID_OT_report_open(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if not report.is_file():
-            self.report({"ERROR"}, f"{report} is not there: measure the take again")
+            self.report({"ERROR"}, rpt_("{path} is not there: measure the take again").format(path=report))
             return {"CANCELLED"}
         bpy.ops.wm.url_open(url=report.resolve().as_uri())
         return {"FINISHED"}

@@ -9,6 +9,7 @@ from bpy.props import IntProperty, StringProperty
 from ..addon.capture.camera import camera_at
 from ..addon.move_settings import AIMED, AMOUNTS, KINDS, STEADY, MoveProperties
 from ..addon.moves import MoveSpec, add_move, next_start
+from ..addon.translation import rpt_, tip_
 from ..inference.errors import LucidError
 
 
@@ -30,19 +31,20 @@ class LUCID_OT_camera_move(MoveProperties, bpy.types.Operator):
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         told = next(text for name, _label, text in KINDS if name == properties.kind)
-        return f"{told}.\n{cls.__doc__}"
+        return f"{tip_(told)}.\n{tip_(cls.__doc__)}"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = context.scene
         if scene.lucid.source is not None:
-            cls.poll_message_set(f"This is a timeline: go to '{scene.lucid.source.name}', where the camera is")
+            cls.poll_message_set(rpt_("This is a timeline: go to '{scene}', where the camera is").format(
+                scene=scene.lucid.source.name))
         elif (camera := camera_at(scene, scene.frame_current, scene.lucid.camera)) is None:
-            cls.poll_message_set("The scene has no camera: add one, or choose one in the Lucid panel")
+            cls.poll_message_set(rpt_("The scene has no camera: add one, or choose one in the Lucid panel"))
         elif camera.type != "CAMERA":
-            cls.poll_message_set(f"The scene looks through '{camera.name}', which is no camera")
+            cls.poll_message_set(rpt_("The scene looks through '{name}', which is no camera").format(name=camera.name))
         elif not (camera.is_editable and camera.data.is_editable):
-            cls.poll_message_set("The camera is linked: make it local, or a library override")
+            cls.poll_message_set(rpt_("The camera is linked: make it local, or a library override"))
         else:
             return True
         return False
@@ -60,7 +62,9 @@ class LUCID_OT_camera_move(MoveProperties, bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         late = self.frame_start + self.duration > scene.frame_end
-        self.report({"WARNING" if late else "INFO"}, told + (f"; the scene ends at {scene.frame_end}" if late else ""))
+        if late:
+            told = rpt_("{move}; the scene ends at {frame}").format(move=told, frame=scene.frame_end)
+        self.report({"WARNING" if late else "INFO"}, told)
         return {"FINISHED"}
 
     def draw(self, _context: bpy.types.Context) -> None:

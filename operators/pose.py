@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..addon.pose_map import recognise
+from ..addon.translation import rpt_
 
 
 class _PoseOperator:
@@ -16,13 +17,13 @@ class _PoseOperator:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        item = context.object
+        item = getattr(context, "object", None)      # without a window there is none
         if item is None or item.type != "ARMATURE":
-            cls.poll_message_set("The active object is no armature")
+            cls.poll_message_set(rpt_("The active object is no armature"))
         elif not item.data.is_editable:
-            cls.poll_message_set("The armature is linked: make it local, or a library override")
+            cls.poll_message_set(rpt_("The armature is linked: make it local, or a library override"))
         elif cls.needs_rows and not item.data.lucid_pose.joints:
-            cls.poll_message_set("The armature has no pose map yet: guess one first")
+            cls.poll_message_set(rpt_("The armature has no pose map yet: guess one first"))
         else:
             return True
         return False
@@ -38,7 +39,7 @@ class LUCID_OT_pose_guess(_PoseOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         source, found = recognise(context.object.data)
         if found:
-            self.report({"INFO"}, f"{found} joints found ({source})")
+            self.report({"INFO"}, rpt_("{count} joints found ({source})").format(count=found, source=source))
         else:
             self.report({"WARNING"}, "No human figure was recognised: set the joints by hand")
         return {"FINISHED"}
@@ -55,7 +56,7 @@ class LUCID_OT_pose_set(_PoseOperator, bpy.types.Operator):
         if not super().poll(context):
             return False
         if _active_bone(context) is None:
-            cls.poll_message_set("No bone is active")
+            cls.poll_message_set(rpt_("No bone is active"))
             return False
         return True
 

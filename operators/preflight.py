@@ -9,6 +9,7 @@ from bpy.props import IntProperty
 from ..addon.capture.preflight import Finding, check_shot
 from ..addon.shots import capture_spec
 from ..addon.timeline import source_scene
+from ..addon.translation import rpt_, tip_
 from ..inference.errors import LucidError
 
 
@@ -27,7 +28,8 @@ class LUCID_OT_preflight(bpy.types.Operator):
             findings = [Finding.of(error)]
         runtime.show_findings(scene.name, findings)
         count = len(findings)
-        self.report({"INFO"}, f"{count} finding{'s' if count != 1 else ''}" if count else "No problems found")
+        told = rpt_("{count} finding") if count == 1 else rpt_("{count} findings") if count else rpt_("No problems found")
+        self.report({"INFO"}, told.format(count=count))
         return {"FINISHED"}
 
 
@@ -38,20 +40,21 @@ class LUCID_OT_preflight_show(bpy.types.Operator):
     bl_label = "Show Finding"
     bl_options = {"REGISTER", "UNDO"}   # the selection changes
 
-    number: IntProperty(name="Finding", default=0, min=0, options={"SKIP_SAVE"})
+    number: IntProperty(name="Finding", default=0, min=0, options={"SKIP_SAVE"},
+                        description="Which finding, counted from 0")
 
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         findings = context.window_manager.lucid.findings
         if properties.number >= len(findings):
-            return "Show what to do, select the object and go to the frame"
+            return tip_("Show what to do, select the object and go to the frame")
         row = findings[properties.number]
         return f"{row.text}.\n{row.hint}"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not context.window_manager.lucid.findings:
-            cls.poll_message_set("Check the shot first")
+            cls.poll_message_set(rpt_("Check the shot first"))
             return False
         return True
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..addon import preview
+from ..addon.translation import rpt_
 
 
 class LUCID_OT_preview(bpy.types.Operator):
@@ -20,7 +21,7 @@ class LUCID_OT_preview(bpy.types.Operator):
         if preview.running():       # it can always be switched off
             return True
         if context.scene is None or context.scene.camera is None:
-            cls.poll_message_set("The scene has no camera to look through: add one and make it active")
+            cls.poll_message_set(rpt_("The scene has no camera to look through: add one and make it active"))
             return False
         return True
 

@@ -11,6 +11,7 @@ from ..addon.capture import CaptureSpec
 from ..addon.capture.sequence import free_folder, has_shots, planned
 from ..addon.shots import blend_name, capture_spec, output_folder
 from ..addon.timeline import source_scene
+from ..addon.translation import rpt_
 from .capture import CaptureOperator
 
 
@@ -23,7 +24,7 @@ class LUCID_OT_capture_all_shots(CaptureOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not has_shots(source_scene(context.scene)):
-            cls.poll_message_set("No marker binds a camera: use Marker > Bind Camera to Markers in the timeline")
+            cls.poll_message_set(rpt_("No marker binds a camera: use Marker > Bind Camera to Markers in the timeline"))
             return False
         return super().poll(context)
 

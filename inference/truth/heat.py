@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shot.images import write_png
-from ..shot.model import frame_path
+from ..shot.paths import frame_path
 from ..shot.store import write_json
 from .ground import Array, Ids, Moment
 

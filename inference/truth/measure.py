@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from ..shot.images import read_planes, read_png
-from ..shot.model import Layer, Shot, frame_path
+from ..shot.model import Layer, Shot
+from ..shot.paths import frame_path
 from ..shot.store import MANIFEST, sha256_file
 from ..shot.takes import Take, get_take
 from ..shot.verdicts import Figure, Measured, Verdict, judge

@@ -10,7 +10,8 @@ import numpy as np
 from ..conditioning.transfer import to_srgb
 from ..errors import LucidError
 from ..shot.images import read_planes, read_png, to_unit
-from ..shot.model import Shot, frame_path
+from ..shot.model import Shot
+from ..shot.paths import frame_path
 from ..shot.takes import State, Take
 from .ground import Array
 from .watch import Pictures
