@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "scripts" / "pictures"
 # picture: the session's screen, and left, top, right and bottom of the part that is shown, of a screen of 1600x1300
-PARTS = {"panel": ("planned", 0, 0, 1320, 1186), "edit": ("edit_written", 0, 700, 1320, 1186),
-         "takes": ("takes", 0, 700, 1320, 1186)}
+PARTS = {"panel": ("planned", 0, 0, 1320, 1186), "edit": ("edit_written", 0, 718, 1320, 1186),
+         "takes": ("takes", 0, 718, 1320, 1186)}
 
 
 def main() -> int:
