@@ -28,7 +28,7 @@ def cut_of(context: bpy.types.Context, shot_folder: Path) -> bpy.types.Scene:
     TAKE_ABSENT where no strip does."""
     found = next((scene for scene in _cuts(context) if shot_strips(scene, shot_folder)), None)
     if found is None:
-        raise LucidError("TAKE_ABSENT", f"no take of {shot_folder.name} is on a timeline", "import one first")
+        raise LucidError("TAKE_ABSENT", f"no take of {shot_folder.name} is on a timeline", "press To Timeline first")
     return found
 
 
@@ -45,7 +45,7 @@ def show_take(cut: bpy.types.Scene, shot_folder: Path, number: int) -> None:
     strips = shot_strips(cut, shot_folder)
     finals = [strip for strip in strips if directory(strip) == take.folder / _FINAL]
     if not finals:
-        raise LucidError("TAKE_ABSENT", f"the final of take {number} is not on '{cut.name}'", "import the take first")
+        raise LucidError("TAKE_ABSENT", f"the final of take {number} is not on '{cut.name}'", "press To Timeline first")
     for strip in strips:
         strip.mute = strip not in finals
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import bpy
 
 from .panels import LucidPanel
-from .takes_panel import draw_chosen, draw_list
+from .runtime import LucidTakeRow
+from .takes_panel import draw_chosen, draw_list, draw_to_timeline
 from .timeline import source_scene
 
 
@@ -16,8 +17,8 @@ class LUCID_PT_take_cut(LucidPanel, bpy.types.Panel):
     bl_parent_id = "LUCID_PT_takes"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, _context: bpy.types.Context) -> None:
-        _draw_verbs(self.layout)
+    def draw(self, context: bpy.types.Context) -> None:
+        _draw_verbs(self.layout, context.window_manager.lucid.chosen)
 
 
 class LUCID_PT_sequencer(bpy.types.Panel):
@@ -33,16 +34,20 @@ class LUCID_PT_sequencer(bpy.types.Panel):
             return
         draw_chosen(self.layout, runtime.chosen)
         row = self.layout.row(align=True)
-        row.operator("lucid.import_take", text="To Timeline", icon="SEQUENCE")
+        draw_to_timeline(row, runtime.chosen)
         row.operator("lucid.take_compare", icon="UV_SYNC_SELECT")
-        _draw_verbs(self.layout)
+        row.operator("lucid.take_restore", text="", icon="LOOP_BACK")
+        _draw_verbs(self.layout, runtime.chosen)
 
 
-def _draw_verbs(layout: bpy.types.UILayout) -> None:
-    row = layout.row(align=True)
+def _draw_verbs(layout: bpy.types.UILayout, chosen: LucidTakeRow | None) -> None:
+    """Pale for a take that is not done."""
+    column = layout.column(align=True)
+    column.active = chosen is not None and chosen.done
+    row = column.row(align=True)
     row.operator("lucid.take_show", icon="HIDE_OFF")
     row.operator("lucid.take_replace", icon="FILE_REFRESH")
-    layout.operator("lucid.compositor_group", icon="NODE_COMPOSITING")
+    column.operator("lucid.compositor_group", icon="NODE_COMPOSITING")
 
 
 register, unregister = bpy.utils.register_classes_factory((LUCID_PT_take_cut, LUCID_PT_sequencer))

@@ -14,6 +14,7 @@ from ..inference.conditioning.target import Target
 from ..inference.shot.model import Shot, TakeRequest
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import Take, get_take
+from .generate_panel import draw_progress
 from .translation import iface_
 
 _SEEDS = 1 << 31            # a property's whole numbers
@@ -106,6 +107,8 @@ class _EditPanel:
         row = layout.row(align=True)
         row.operator("lucid.point", icon="EYEDROPPER")
         row.operator("lucid.point", text="", icon="WORLD").layer = "environment"
+        if self.bl_space_type != "VIEW_3D":         # there it is under Generate
+            draw_progress(layout, context.window_manager.lucid)
         if not edit.label:
             layout.label(text="Point at something in a take", icon="INFO")
             return

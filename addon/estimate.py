@@ -117,7 +117,22 @@ def _lines(scene: bpy.types.Scene, known: Facts) -> tuple[list[str], str]:
     else:
         work = work_of_take(habits, known.weights, shot, request, references)
     found = estimate(work, known.speeds)
-    return [what, *told(habits, work, found, iface_)], found.warn(iface_) if found is not None else ""
+    warnings = (_stale(scene, shot), found.warn(iface_) if found is not None else "")
+    return [what, *told(habits, work, found, iface_)], "; ".join(filter(None, warnings))
+
+
+def _stale(scene: bpy.types.Scene, shot: Shot | None) -> str:
+    """Why the captured shot is no longer what the panel says, as far as names and numbers tell; "" where it is."""
+    if shot is None:
+        return ""
+    try:
+        same = _wished(scene) == (shot.frames, shot.size)
+    except LucidError:      # an empty range
+        same = False
+    layers = {name for name, _wishes in scene.lucid.layers()}
+    if same and layers == {layer.name for layer in shot.painted}:
+        return ""
+    return iface_("the shot was captured with other frames, another size or other actors: capture again to have these")
 
 
 def windows(scene: bpy.types.Scene) -> tuple[WindowPlan, Frames] | None:

@@ -7,6 +7,7 @@ import bpy
 
 from . import estimate
 from .panels import LucidPanel, said, wrapped
+from .runtime import LucidRuntime
 from .timeline import source_scene
 from .translation import iface_
 
@@ -18,6 +19,7 @@ class GenerateBlock:
 
     def draw(self, context: bpy.types.Context) -> None:
         scene, runtime = source_scene(context.scene), context.window_manager.lucid
+        chosen = runtime.chosen if runtime.takes_of == scene.lucid.shot else None
         layout = self.layout
         column = layout.column(align=True)
         column.scale_y = 1.4
@@ -25,14 +27,15 @@ class GenerateBlock:
         if not runtime.running:
             column.operator("lucid.generate", icon="RENDER_ANIMATION")
         else:
-            row = column.row(align=True)
-            row.progress(factor=runtime.progress, text=f"{runtime.progress:.0%}{_left(runtime.seconds_left)}")
-            row.operator("lucid.cancel", text="", icon="X")
-            layout.label(text=runtime.text)
+            draw_progress(column, runtime)
         if runtime.error:
             wrapped(layout, runtime.error)
+            if chosen is not None and chosen.resumable:
+                layout.operator("lucid.resume", icon="PLAY")
         if notice := context.window_manager.lucid_worker.notice:
             said(layout, notice)
+            if chosen is not None and chosen.done:
+                layout.operator("lucid.import_take", icon="SEQUENCE")
         known = estimate.facts(scene)
         if known is not None and not known.worker:
             said(layout, iface_("The worker, which paints, is not set up on this machine"))
@@ -70,6 +73,17 @@ class LUCID_PT_generate(LucidPanel, GenerateBlock, bpy.types.Panel):
 
 class LUCID_PT_model(LucidPanel, ModelBlock, bpy.types.Panel):
     bl_parent_id = "LUCID_PT_generate"
+
+
+def draw_progress(layout: bpy.types.UILayout, runtime: LucidRuntime) -> None:
+    """How far the take is that is being made, and the button that stops it; nothing where there is none."""
+    if not runtime.running:
+        return
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.progress(factor=runtime.progress, text=f"{runtime.progress:.0%}{_left(runtime.seconds_left)}")
+    row.operator("lucid.cancel", text="", icon="X")
+    column.label(text=runtime.text)
 
 
 def _left(seconds: float) -> str:

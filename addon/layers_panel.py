@@ -86,7 +86,7 @@ def _draw_row(layout: bpy.types.UILayout, wishes: LayerWishes, name: str, text: 
     row.prop(wishes, "locked", text="", emboss=False, icon="LOCKED" if wishes.locked else "UNLOCKED")
     row.prop(wishes, "visible", text="", emboss=False, icon="HIDE_OFF" if wishes.visible else "HIDE_ON")
     again = row.row()
-    again.enabled = not wishes.locked
+    again.active = not wishes.locked
     again.operator("lucid.layer_regenerate", text="", icon="FILE_REFRESH", emboss=False).layer = name
 
 

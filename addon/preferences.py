@@ -56,6 +56,8 @@ class LucidPreferences(bpy.types.AddonPreferences):
         column.prop(self, "accelerator")
         for text in self._cost():
             column.label(text=text, icon="BLANK1")
+        if not bpy.app.online_access:
+            _draw_offline(box)
         row = box.row(align=True)
         row.operator("lucid.worker_install", icon="IMPORT")
         row.operator("lucid.worker_check", icon="VIEWZOOM")
@@ -84,6 +86,13 @@ class LucidPreferences(bpy.types.AddonPreferences):
                 place]
 
 
+def _draw_offline(box: bpy.types.UILayout) -> None:
+    """The first thing that somebody new meets: nothing is fetched without being allowed to."""
+    box.label(text="Installing needs online access", icon="INTERNET_OFFLINE")
+    if not bpy.app.online_access_override:      # Blender was not started with --offline-mode
+        box.prop(bpy.context.preferences.system, "use_online_access")
+
+
 def _draw_worker(box: bpy.types.UILayout) -> None:
     """The one that runs, as it last answered."""
     from . import worker_state
@@ -92,9 +101,7 @@ def _draw_worker(box: bpy.types.UILayout) -> None:
     state = bpy.context.window_manager.lucid_worker
     row = box.row()
     row.label(text=state.text or iface_("The worker is asked"), icon="INFO")
-    stop = row.row()
-    stop.enabled = state.there and not state.stopping
-    stop.operator("lucid.worker_stop", text="Stopping" if state.stopping else "Stop Worker", icon="CANCEL")
+    row.operator("lucid.worker_stop", text="Stopping" if state.stopping else "Stop Worker", icon="CANCEL")
     if state.error:
         column = box.column(align=True)
         for place, line in enumerate(textwrap.wrap(state.error, 110)):

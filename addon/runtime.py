@@ -46,6 +46,10 @@ class LucidTakeRow(bpy.types.PropertyGroup):
     picture: StringProperty(name="Picture", description="The file of the frame in the middle of its final")
 
     @property
+    def done(self) -> bool:
+        return self.state == State.DONE.name
+
+    @property
     def resumable(self) -> bool:
         """Whether it was stopped, or waits: for a worker that may be gone."""
         return self.state in (State.INTERRUPTED.name, State.CANCELLED.name, State.QUEUED.name)

@@ -78,7 +78,7 @@ def look_around() -> None:
         if ended and bpy.data.filepath and _result(ended[-1]).stat().st_mtime > Path(bpy.data.filepath).stat().st_mtime \
                 and ended[-1].state() is State.DONE:
             manager.lucid_worker.notice = iface_(
-                "Take {number} was finished after this file was saved: import it").format(number=ended[-1].number)
+                "Take {number} was finished after this file was saved: press To Timeline").format(number=ended[-1].number)
     except (OSError, LucidError):       # deleted at this moment, or damaged: the list tells
         return
     if not bpy.app.background:          # without a window nobody would look after a job
@@ -165,7 +165,7 @@ def _end(job: Job, status: JobStatus) -> bool:
     if taken_up:
         _found.pop(0)
     if status.state is State.DONE and (taken_up or not listed):
-        manager.lucid_worker.notice = iface_("Take {number} of {shot} was finished meanwhile: import it").format(
+        manager.lucid_worker.notice = iface_("Take {number} of {shot} was finished meanwhile: press To Timeline").format(
             number=job.take.number, shot=job.shot.stem)
     elif taken_up and status.state is State.QUEUED:
         runtime.error = ""

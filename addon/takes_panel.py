@@ -48,13 +48,13 @@ class LUCID_PT_takes(LucidPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
         layout = self.layout
-        layout.prop(settings, "shot", text="")
+        layout.prop(settings, "shot", text="", placeholder=iface_("No shot is captured yet"))
         draw_list(layout, context, "")
         if runtime.takes_of != settings.shot or runtime.chosen is None:
             return
         draw_chosen(layout, runtime.chosen)
         row = layout.row(align=True)
-        row.operator("lucid.import_take", text="To Timeline", icon="SEQUENCE")
+        draw_to_timeline(row, runtime.chosen)
         row.operator("lucid.take_compare", icon="UV_SYNC_SELECT")
         row.operator("lucid.take_restore", text="", icon="LOOP_BACK")
         row.operator("lucid.take_delete", text="", icon="TRASH")
@@ -67,13 +67,22 @@ def draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, name: str)
     """The list of takes and what is beside it; ``name`` tells two lists from each other."""
     settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
     row = layout.row()
-    if runtime.takes_of == settings.shot:
+    if settings.shot and runtime.takes_of == settings.shot:
         row.template_list("LUCID_UL_takes", name, runtime, "takes", runtime, "take_index", rows=3)
     else:
         row.label(text="Another scene's takes: refresh" if settings.shot else "No shot is captured yet")
     column = row.column(align=True)
     column.operator("lucid.takes_refresh", text="", icon="FILE_REFRESH")
     column.operator("lucid.open_folder", text="", icon="FILE_FOLDER")
+    if settings.shot and runtime.takes_of == settings.shot and not runtime.takes:
+        layout.label(text="No take yet: press Generate", icon="INFO")
+
+
+def draw_to_timeline(layout: bpy.types.UILayout, chosen: LucidTakeRow) -> None:
+    """The button, pale for a take that is not done."""
+    place = layout.row(align=True)
+    place.active = chosen.done
+    place.operator("lucid.import_take", icon="SEQUENCE")
 
 
 def draw_chosen(layout: bpy.types.UILayout, row: LucidTakeRow) -> None:

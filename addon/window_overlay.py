@@ -103,7 +103,7 @@ _handles: list[tuple[Any, Any]] = []
 
 def register() -> None:
     bpy.types.Scene.lucid_windows = BoolProperty(
-        name="Show Windows", default=False, options=set(), update=_shown,
+        name="Windows on Timelines", default=True, options=set(), update=_shown,
         description="Draw the windows that the shot is denoised in, and where they overlap, at the top of timelines, dope sheets "
                     "and the sequencer")
     for space in (bpy.types.SpaceDopeSheetEditor, bpy.types.SpaceSequenceEditor):

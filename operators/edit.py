@@ -98,6 +98,9 @@ class LUCID_OT_point(bpy.types.Operator):
         done = self._aim(context, spot)
         if done == {"FINISHED"} and bpy.ops.lucid.edit.poll():
             bpy.ops.lucid.edit("INVOKE_DEFAULT")
+        elif done == {"FINISHED"}:
+            self.report({"INFO"}, rpt_("A take is being generated: write the change in the Edit panel, regenerate when it is "
+                                       "done"))
         return done
 
     def _aim(self, context: bpy.types.Context, spot: Spot) -> set[str]:

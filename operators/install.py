@@ -185,6 +185,9 @@ class LUCID_OT_worker_stop(bpy.types.Operator):
         if context.window_manager.lucid_worker.stopping:
             cls.poll_message_set(rpt_("The worker is being stopped"))
             return False
+        if not bpy.app.background and not context.window_manager.lucid_worker.there:
+            cls.poll_message_set(rpt_("No worker runs"))
+            return False
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

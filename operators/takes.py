@@ -28,7 +28,7 @@ class _InCut(OfTake):
         if not chooses_take(cls, context):
             return False
         if not is_cut(context, source_scene(context.scene).lucid.shot):
-            cls.poll_message_set(rpt_("No take of this shot is on a timeline: import one first"))
+            cls.poll_message_set(rpt_("No take of this shot is on a timeline: press To Timeline first"))
             return False
         return True
 
@@ -38,7 +38,7 @@ class LUCID_OT_import_take(OfVerifiedTake, bpy.types.Operator):
     shot's sound"""
 
     bl_idname = "lucid.import_take"
-    bl_label = "Import"
+    bl_label = "To Timeline"
     bl_options = {"REGISTER", "UNDO"}
 
     heat: BoolProperty(name="Heat Maps", default=False, options={"SKIP_SAVE"},

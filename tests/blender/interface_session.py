@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 
@@ -77,7 +78,6 @@ def capture() -> Iterator[float]:
 
 def generate() -> Iterator[float]:
     settings, runtime = bpy.context.scene.lucid, bpy.context.window_manager.lucid
-    bpy.context.scene.lucid_windows = True
     yield 2.5           # the estimate is looked up beside
     yield from photograph("planned")
     stalls.phase = "generate"
@@ -181,6 +181,38 @@ def show_takes() -> Iterator[float]:
     yield 1.0           # Blender reads the thumbnails by itself
 
 
+class EVERY_PT_panel(bpy.types.Panel):
+    """Whatever Lucid draws, open, wherever it is drawn: closed panels draw nothing."""
+
+    bl_space_type, bl_region_type, bl_category, bl_label = "VIEW_3D", "UI", "Every", "Every Panel"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        notes["drawn"] = []
+        for name in sorted(name for name in dir(bpy.types) if name.startswith("LUCID_PT_") and name != "LUCID_PT_shot_presets"):
+            panel = getattr(bpy.types, name)
+            if not hasattr(panel, "poll") or panel.poll(context):
+                box = self.layout.box()
+                box.label(text=panel.bl_label)
+                panel.draw(SimpleNamespace(layout=box, bl_space_type=panel.bl_space_type), context)
+                notes["drawn"].append(name)
+
+
+def every_panel() -> Iterator[float]:
+    sidebar = next(region for region in where()["area"].regions if region.type == "UI")
+    bpy.utils.register_class(EVERY_PT_panel)
+    yield 0.3
+    sidebar.active_panel_category = "Every"
+    yield from photograph("every_panel")
+    bpy.utils.unregister_class(EVERY_PT_panel)
+    sidebar.active_panel_category = "Lucid"
+    notes["preferences"] = call(bpy.ops.lucid.preferences_open)
+    yield 1.0
+    yield from photograph("preferences")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.wm.window_close()
+    yield 0.3
+
+
 def leave_a_job() -> Iterator[float]:
     """Blender is killed while a take of its is made; see next_session.py."""
     settings, runtime = bpy.context.scene.lucid, bpy.context.window_manager.lucid
@@ -206,7 +238,8 @@ def session() -> Iterator[float]:
     notes["viewport"] = [region.x, region.y, region.width // 2, region.height]
     notes["scale"] = bpy.context.preferences.system.ui_scale
     yield from photograph("empty_panel")
-    for part in (mark_and_prompt, preview, capture, generate, bring_back, point, edit, compare_and_undo, leave_a_job):
+    for part in (mark_and_prompt, preview, capture, generate, bring_back, every_panel, point, edit, compare_and_undo,
+                 leave_a_job):
         notes["part"] = part.__name__
         yield from part()
         stalls.phase = ""

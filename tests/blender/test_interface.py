@@ -21,6 +21,7 @@ from lucid.tests.blender.conftest import LIMIT, Blender
 
 WALK, NEXT = (Path(__file__).with_name(name) for name in ("interface_session.py", "next_session.py"))
 WIDTH, HEIGHT = 1600, 1300
+CANCELLED_IN = 5.0      # seconds: a step of the model on two busy cores, which is what a cancel waits for
 LONGEST = 50.0          # milliseconds that Lucid may hold the main thread
 
 
@@ -121,6 +122,12 @@ def test_the_panel_is_drawn(interface: Interface) -> None:
     assert np.ptp(interface.part("empty_panel")[..., 1]) > 100      # text on it
 
 
+def test_every_panel_is_drawn(interface: Interface) -> None:
+    """An error in a draw would be in the output."""
+    assert {"LUCID_PT_preflight", "LUCID_PT_moves", "LUCID_PT_preview", "LUCID_PT_render_shot"} <= set(interface.notes["drawn"])
+    assert interface.notes["preferences"] == "FINISHED"
+
+
 def test_actors_are_added(interface: Interface) -> None:
     assert interface.notes["actor_object"] == interface.notes["actor_collection"] == "FINISHED"
 
@@ -153,6 +160,7 @@ def test_the_worker_outlives_blender(interface: Interface) -> None:
 def test_a_job_is_cancelled_and_is_alone(interface: Interface) -> None:
     assert interface.notes["cancel"] == "FINISHED"
     assert interface.notes["cancelled"] == ["CANCELLED"]
+    assert interface.notes["cancel_seconds"] < CANCELLED_IN
     assert "being generated" in interface.notes["second_job"]
 
 
@@ -231,5 +239,5 @@ def test_a_take_outlives_the_blender_that_was_killed(interface: Interface) -> No
     assert states.pop(4) in ("QUEUED", "RUNNING") and after["running"]
     assert states == {1: "CANCELLED", 2: "DONE", 3: "DONE"}
     assert after["after"][-1] == [4, "DONE"]
-    assert "Take 4" in after["notice"] and "import it" in after["notice"]
+    assert "Take 4" in after["notice"] and "To Timeline" in after["notice"]
     assert after["import"] in ("RUNNING_MODAL", "FINISHED") and after["shown"] == ["lucid street take 4 · final"]

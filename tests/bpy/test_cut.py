@@ -174,7 +174,7 @@ def test_show_and_replace_say_why_they_cannot(scene: bpy.types.Scene, shot: Shot
     scene.lucid.shot = str(folder)
     bpy.ops.lucid.takes_refresh()
     for operator in (bpy.ops.lucid.take_show, bpy.ops.lucid.take_replace):
-        with pytest.raises(RuntimeError, match="import one first"):
+        with pytest.raises(RuntimeError, match="press To Timeline first"):
             operator()
     bpy.ops.lucid.import_take()
     make_take(folder, shot, seed=1)

@@ -62,7 +62,16 @@ def test_after_capture_it_is_about_the_shot_and_as_the_command_line_says(scene: 
     measured(home)
     lines = said(scene)
     assert lines[0] == "the captured shot: 17 frames, 64x48"
-    assert lines[1:] == told_of_take(shot, TakeRequest("a street"), {}, read_speeds(home / FILE))
+    assert lines[1:-1] == told_of_take(shot, TakeRequest("a street"), {}, read_speeds(home / FILE))
+    assert lines[-1].startswith("the shot was captured with other frames, another size or other actors")
+    settings = scene.lucid
+    settings.use_scene_range, settings.frame_start, settings.frame_end = False, 1, 17
+    settings.use_size, settings.width, settings.height = True, 64, 48
+    for actor in shot.actors:
+        settings.actors.add().object = bpy.data.objects.new(actor.name, None)
+    assert said(scene) == lines[:-1]
+    settings.frame_end = 16
+    assert said(scene) == lines
     assert lines[1:3] == ["3 windows of 9 frames, overlap 5", "very roughly 8 s, 1.0 GB for 3 layers on CPU"]
 
 

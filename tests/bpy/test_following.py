@@ -144,13 +144,13 @@ def test_the_next_blender_takes_up_what_a_killed_one_left(walk: Path, tmp_path: 
     assert (take.state(), _worker_pid(), manager.lucid.error) == (State.DONE, pid, "")
     _until(lambda: not _threads(), 5.0)
     assert len([event for event in take.events() if event["event"] == "started"]) == 1      # it was not handed over again
-    assert manager.lucid_worker.notice == "Take 1 of walk was finished meanwhile: import it"
+    assert manager.lucid_worker.notice == "Take 1 of walk was finished meanwhile: press To Timeline"
     assert [(row.number, row.state) for row in manager.lucid.takes] == [(1, "DONE")]
     watched.check()
     assert bpy.ops.lucid.import_take() == {"FINISHED"}
 
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))        # not saved since: a third Blender is told too
-    assert bpy.context.window_manager.lucid_worker.notice == "Take 1 was finished after this file was saved: import it"
+    assert bpy.context.window_manager.lucid_worker.notice == "Take 1 was finished after this file was saved: press To Timeline"
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert bpy.context.window_manager.lucid_worker.notice == ""
@@ -278,7 +278,7 @@ def test_a_take_in_the_hands_of_another_process_is_shown_without_a_worker(walk: 
     assert take.cancel_asked
     take.finish(State.DONE, error=None)
     assert not session.mirror() and not session.running()
-    assert bpy.context.window_manager.lucid_worker.notice == "Take 1 of walk was finished meanwhile: import it"
+    assert bpy.context.window_manager.lucid_worker.notice == "Take 1 of walk was finished meanwhile: press To Timeline"
     _until(lambda: not _threads(), 5.0)
 
 

@@ -37,8 +37,8 @@ def test_latent_frames_of_four() -> None:
 
 
 def test_it_goes_with_lucid(scene: bpy.types.Scene) -> None:
-    assert scene.lucid_windows is False and len(window_overlay._handles) == 2
-    scene.lucid_windows = True
+    assert scene.lucid_windows is True and len(window_overlay._handles) == 2
+    scene.lucid_windows = False
     lucid.unregister()
     try:
         assert not window_overlay._handles and not hasattr(bpy.types.Scene, "lucid_windows")

@@ -197,7 +197,7 @@ def test_the_pair_is_of_what_is_seen_and_what_is_chosen() -> None:
 
 
 def test_comparing_says_why_it_cannot(folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="import one first"):
+    with pytest.raises(RuntimeError, match="press To Timeline first"):
         bpy.ops.lucid.take_compare()
     bpy.ops.lucid.import_take(number=2)
     for strip in strips_of(timeline()):

@@ -22,7 +22,7 @@ def test_what_there_is_to_translate_is_found(texts: dict[translations.Message, l
     assert {("Operator", "Capture"), ("*", "Capture and Generate"), ("*", "Nothing is being generated"),
             ("*", "Denoising steps; 0: as many as the model was made for"), ("*", "On Surfaces"), ("*", "Dolly Zoom"),
             ("*", "Captured {names}"), ("*", "Own Seed"), ("Operator", "To Timeline"), ("*", "interrupted"),
-            ("*", "Apple, Metal"), ("*", "Show Windows")} <= set(texts)
+            ("*", "Apple, Metal"), ("*", "Windows on Timelines")} <= set(texts)
     assert not {("*", "Capture"), ("*", "filepath"), ("*", "Seconds Left")} & set(texts)
     assert "operators/actors.py" in texts["*", "'{name}' is an actor"]
 

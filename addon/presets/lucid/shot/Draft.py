@@ -9,4 +9,3 @@ settings.use_size = False
 settings.passes = {"depth", "normal", "id", "flow_forward", "flow_backward", "rest", "alpha"}
 settings.samples = 4
 settings.steps = 4
-settings.weights = "mini"

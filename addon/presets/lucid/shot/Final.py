@@ -11,4 +11,3 @@ settings.height = 224
 settings.passes = {"depth", "normal", "id", "flow_forward", "flow_backward", "rest", "alpha", "shadow", "volume"}
 settings.samples = 64
 settings.steps = 0
-settings.weights = "mini"
