@@ -119,6 +119,33 @@ def show_layers(shot_folder: Path, hidden: Collection[str]) -> None:
                 factor.default_value = 1.0
 
 
+def groups_showing(take: Take) -> list[bpy.types.NodeTree]:
+    """The groups of a take in this file."""
+    folder = take.folder.resolve()
+    return [tree for tree in bpy.data.node_groups if tree.library is None and _reads(tree, folder)]
+
+
+def remove_groups(take: Take) -> int:
+    """Remove :func:`groups_showing` it, their nodes in compositors and the images that nothing else uses; returns how many
+    groups there were. A compositor that gave such a group gives the last of the others that it has."""
+    groups = groups_showing(take)
+    for tree in [tree for tree in bpy.data.node_groups if tree.library is None and tree not in groups]:
+        nodes = [node for node in tree.nodes if node.bl_idname == "CompositorNodeGroup"]
+        left = [node.node_tree for node in nodes if node.node_tree is not None and node.node_tree.get(_GROUP)
+                and node.node_tree not in groups]
+        gone = [node for node in nodes if node.node_tree in groups]
+        gave = any(link.from_node in gone and link.to_node.bl_idname == "NodeGroupOutput" for link in tree.links)
+        for node in gone:
+            tree.nodes.remove(node)
+        if gave and left:
+            _put(tree, left[-1])
+    for tree in groups:
+        images = [node.image for node in tree.nodes if node.bl_idname == "CompositorNodeImage" and node.image is not None]
+        bpy.data.node_groups.remove(tree)
+        bpy.data.batch_remove([image for image in dict.fromkeys(images) if not image.users])
+    return len(groups)
+
+
 class _Group:
     """The nodes of one take: a framed row for each layer, from left to right as they are made."""
 

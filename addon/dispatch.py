@@ -35,11 +35,6 @@ class Asked(Generic[T]):
         self._thread = threading.Thread(target=self._work, name="lucid-dispatch", daemon=True)
         self._thread.start()
 
-    @property
-    def pending(self) -> bool:
-        """Whether there will be an answer that nobody has seen."""
-        return self._thread.is_alive() or not self._answer.empty()
-
     def poll(self) -> T | None:
         """The answer, once; None before. Raises what went wrong, once."""
         try:
@@ -60,6 +55,8 @@ class Asked(Generic[T]):
             self._answer.put(self._ask(self._held))
         except LucidError as error:
             self._answer.put(error)
+        except Exception as error:  # noqa: BLE001  whoever asked would look for an answer for ever
+            self._answer.put(LucidError("INTERNAL", " ".join(repr(error).split()), "please report it"))
 
 
 class Dispatch(Asked[Job]):

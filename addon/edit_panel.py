@@ -15,9 +15,10 @@ from ..inference.shot.model import Shot, TakeRequest
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import Take, get_take
 from .generate_panel import draw_progress
+from .panels import LucidPanel
 from .translation import iface_
+from .wishes import SEEDS
 
-_SEEDS = 1 << 31            # a property's whole numbers
 _STARTS = [("noise", "Anew", "Painted anew, from noise"),
            ("parent", "The Take", "Painted over what the take shows"),
            ("beauty", "Beauty", "Painted over the captured Cycles picture of its layer (needs the pass Beauty)")]
@@ -55,7 +56,7 @@ class LucidEdit(bpy.types.PropertyGroup):
         self.layer, self.label, self.item = target.layer, target.label, target.seen
         self.instances = " ".join(map(str, target.instances))
         self.prompt = self.was_prompt = request.prompt_of(target.layer)
-        self.seed = self.was_seed = request.seed_of(target.layer) % _SEEDS      # only a seed that is changed is asked for
+        self.seed = self.was_seed = request.seed_of(target.layer) % SEEDS      # only a seed that is changed is asked for
         self.use_strength, self.strength = False, 1.0 if isinstance(known, list) else known
 
     def request(self, shot: Shot, *, another_seed: bool = False) -> TakeRequest:
@@ -96,11 +97,9 @@ def draw_wish(layout: bpy.types.UILayout, edit: LucidEdit) -> None:
         column.prop(edit, "change")
 
 
-class _EditPanel:
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class _EditPanel(LucidPanel):
     bl_label = "Edit"
-    bl_order = 6
+    bl_order = 8
 
     def draw(self, context: bpy.types.Context) -> None:
         edit, layout = context.window_manager.lucid_edit, self.layout
@@ -125,7 +124,7 @@ class _EditPanel:
 
 
 class LUCID_PT_edit(_EditPanel, bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
+    pass
 
 
 class LUCID_PT_edit_sequencer(_EditPanel, bpy.types.Panel):

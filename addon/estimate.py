@@ -31,14 +31,13 @@ from ..inference.home import lucid_home
 from ..inference.shot.model import Frames, Shot, Size
 from ..inference.shot.store import MANIFEST, open_shot
 from .capture import default_size
-from .redraw import redraw
+from .redraw import redraw, redraw_timelines
 from .translation import iface_
 from .wishes import locked, panel_request
 from .worker import worker_python
 
 _PAUSE = 2.0            # seconds between two looks
 _KEPT = 8               # scenes that are remembered
-_TIMELINES = ("DOPESHEET_EDITOR", "SEQUENCE_EDITOR")
 
 Stamps = tuple[int, ...]
 
@@ -66,7 +65,7 @@ class Facts:
 class _Mirror:
     def __init__(self) -> None:
         self.known: dict[Place, tuple[Stamps, Facts]] = {}
-        self.wanted: Place | None = None
+        self.wanted: dict[Place, None] = {}      # in the order of asking; several windows may show several scenes
         self.looked = 0.0
 
 
@@ -76,16 +75,11 @@ _mirror = _Mirror()
 def facts(scene: bpy.types.Scene) -> Facts | None:
     """What is known of the scene that shots are captured from; None before the first look, which this asks for."""
     place = _place(scene)
-    _mirror.wanted = place
+    _mirror.wanted[place] = None
     if not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         pause = 0.0 if place not in _mirror.known else _mirror.looked + _PAUSE - time.monotonic()
         bpy.app.timers.register(_tick, first_interval=max(0.0, pause))
     return _mirror.known[place][1] if place in _mirror.known else None
-
-
-def look(scene: bpy.types.Scene) -> Facts:
-    """Look at the disk now."""
-    return _look(_place(scene))[0]
 
 
 def lines(scene: bpy.types.Scene) -> tuple[list[str], str]:
@@ -158,19 +152,12 @@ def _place(scene: bpy.types.Scene) -> Place:
 
 
 def _tick() -> None:
-    """The timer's function, once."""
+    """The timer's function, once: everything that was asked for since the last look."""
     _mirror.looked = time.monotonic()
-    if _mirror.wanted is not None and _look(_mirror.wanted)[1]:
+    wanted, _mirror.wanted = _mirror.wanted, {}
+    if sum(_look(place)[1] for place in wanted):
         redraw()
         redraw_timelines()
-
-
-def redraw_timelines() -> None:
-    """Have the windows drawn again that the overlay lies on."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in _TIMELINES:
-                area.tag_redraw()
 
 
 def _look(place: Place) -> tuple[Facts, bool]:

@@ -147,6 +147,7 @@ class ServedJob(FollowedJob):
             assert request is not None
             take = new_take(shot.resolve(), request, references=references)
         super().__init__(shot, take)
+        self._begun = bool(take.events())       # before: it is resumed
         self._dispatch: Dispatch | None = Dispatch(python, worker.WORKER, worker.environment(), self.shot, take.number, action)
 
     def _now(self) -> JobStatus:
@@ -156,27 +157,30 @@ class ServedJob(FollowedJob):
                     return JobStatus(State.QUEUED, text=iface_("starting the worker"))
             except LucidError as error:
                 self._dispatch = None
-                if self.take.result() is None and not self.take.events():
-                    self.take.finish(State.FAILED, error=error.to_json())
-                return JobStatus(State.FAILED, error=error)
+                if self._take_back(State.FAILED, error):
+                    return JobStatus(State.FAILED, error=error)
             self._dispatch = None               # the feed is asked from now on: its list of jobs has this one
         return super()._now()
 
     def cancel(self) -> None:
         """Where no worker has it yet, at once."""
-        if self._dispatch is not None and self._take_back():
+        if self._dispatch is not None and self._take_back(State.CANCELLED):
             self._dispatch.close(0.0)
             self._dispatch = None
         else:
             super().cancel()
 
-    def _take_back(self) -> bool:
+    def _take_back(self, state: State, error: LucidError | None = None) -> bool:
+        """End the take, which no worker has; False where another process has it, or had: then its files tell. One that was
+        begun before and could not be handed over stays as it is, to be resumed again. Raises DISK_WRITE, TAKE_INVALID."""
         try:
             with self.take.alone():
+                if error is not None and self._begun:
+                    return True
                 self.take.check_queued()
-                self.take.finish(State.CANCELLED, error=None, seconds=0.0)
-        except LucidError as error:
-            if error.code == "TAKE_NOT_QUEUED":
+                self.take.finish(state, error=error.to_json() if error else None, seconds=0.0)
+        except LucidError as refused:
+            if refused.code == "TAKE_NOT_QUEUED":
                 return False
             raise
         return True

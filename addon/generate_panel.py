@@ -44,7 +44,7 @@ class GenerateBlock:
         said(layout, *lines)
         if warning:
             wrapped(layout, warning)
-        layout.prop(scene, "lucid_windows")
+        layout.prop(scene.lucid, "show_windows")
 
 
 class ModelBlock:
@@ -68,7 +68,7 @@ class ModelBlock:
 
 
 class LUCID_PT_generate(LucidPanel, GenerateBlock, bpy.types.Panel):
-    bl_order = 4
+    bl_order = 6
 
 
 class LUCID_PT_model(LucidPanel, ModelBlock, bpy.types.Panel):

@@ -18,7 +18,7 @@ import bpy
 
 from ..inference.errors import LucidError
 from ..inference.home import lucid_home
-from ..inference.shot.processes import locked
+from ..inference.shot.processes import DETACHED, locked
 from ..inference.shot.store import disk_error
 from . import worker
 from .installer import backends, job
@@ -52,6 +52,7 @@ class SetUp:
         self.kind, self.said, self.error = kind, "", None
         self._folder = Path(plan.home) / "installer"
         self.log = self._folder / (CHECK_LOG if kind is Kind.CHECK else job.LOG)
+        self.shown: tuple[float, str, list[str]] = (0.0, kind.value, [])    # what was last read, for drawing
         self.started = time.monotonic()
         self._cancelled_at: float | None = None
         command = self._check_command() if kind is Kind.CHECK else self._job_command(plan)
@@ -60,11 +61,10 @@ class SetUp:
             log = self.log.open("wb")
         except OSError as error:
             raise disk_error(self.log, error) from error
-        detached = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
         with log:
             try:
                 self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                                 env=worker.environment(), **detached)
+                                                 env=worker.environment(), **DETACHED)
             except OSError as error:
                 raise LucidError("WORKER_MISSING", f"'{command[0]}' cannot be started: {error.strerror or error}",
                                  "name another Python in the Lucid preferences") from error
@@ -114,6 +114,10 @@ class SetUp:
         number, _, title = mark.removeprefix(MARK).partition(" ")
         done, _, total = number.partition("/")
         return ((int(done) - 1) / int(total), title) if done.isdigit() and total.isdigit() else (0.0, self.kind.value)
+
+    def read(self) -> None:
+        """Look at the log, which drawing does not do."""
+        self.shown = (*self.progress(), self.tail())
 
     def cancel(self) -> None:
         """Ask it to stop and clean up after itself; :attr:`over` kills it when it does not listen."""
@@ -245,6 +249,7 @@ def mirror() -> bool:
     if _running is None:
         return False
     if not _running.over:
+        _running.read()
         return True
     item, _running = _running, None
     item.finish()

@@ -81,8 +81,7 @@ class OwnJob(Job):
         ended = self._process.poll() is not None    # asked before reading, so that a last result is not missed
         result = self.take.result()
         if result is not None and ended:
-            error = result.get("error")
-            state = State(result["state"])
+            error, state = result.get("error"), State(result["state"])
             return JobStatus(state, float(state is State.DONE), "", None, LucidError(**error) if error else None)
         if ended:
             return self._ended_without_result()

@@ -99,7 +99,7 @@ def mirror() -> bool:
         return False
     item, runtime = _measuring, bpy.context.window_manager.lucid
     if not item.over:
-        runtime.measured = item.progress()
+        runtime.measuring, runtime.measured = True, item.progress()     # loading a file has reset both
         return True
     _measuring, runtime.measuring = None, False
     try:

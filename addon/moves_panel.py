@@ -7,15 +7,13 @@ import bpy
 
 from .capture.camera import camera_at
 from .move_settings import AIMED, AMOUNTS, STEADY, MoveProperties
+from .panels import LucidPanel
 from .translation import iface_
 
 
-class LUCID_PT_moves(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class LUCID_PT_moves(LucidPanel, bpy.types.Panel):
     bl_label = "Camera Moves"
-    bl_order = 3
+    bl_order = 4
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod

@@ -14,17 +14,25 @@ class LucidPanel:
     bl_category = "Lucid"
 
 
-def wrapped(layout: bpy.types.UILayout, text: str, width: int = 38) -> None:
+_WIDTH = 38                 # characters that a line of the sidebar has room for beside an icon
+
+
+def lines_of(*texts: str, width: int = _WIDTH) -> list[str]:
     """Labels do not wrap by themselves."""
+    return [line for text in texts for line in textwrap.wrap(text, width)]
+
+
+def wrapped(layout: bpy.types.UILayout, text: str, width: int = _WIDTH, *, icon: str = "ERROR", alert: bool = True) -> None:
+    """A text in lines, with an icon before the first; in red where it is an alert."""
     column = layout.column(align=True)
-    column.alert = True
-    for number, line in enumerate(textwrap.wrap(text, width)):
-        column.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
+    column.alert = alert
+    for number, line in enumerate(lines_of(text, width=width)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
 
 
 def said(layout: bpy.types.UILayout, *texts: str, width: int = 40) -> None:
     """What there is to know, greyed: nothing to click."""
     column = layout.column(align=True)
     column.active = False
-    for line in (line for text in texts for line in textwrap.wrap(text, width)):
+    for line in lines_of(*texts, width=width):
         column.label(text=line)

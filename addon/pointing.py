@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,15 +129,17 @@ def _in_camera_view(context: bpy.types.Context, space: bpy.types.SpaceView3D, re
 
 # ---- from a pixel to who is there
 
-def newest_take(context: bpy.types.Context, folder: Path) -> Take:
-    """The take of the shot in ``folder`` that is chosen in the list, if it is done; else the newest that is. Raises
-    TAKE_NOT_DONE, TAKE_INVALID."""
-    done = [take for take in list_takes(folder) if take.state() is State.DONE]
-    if not done:
-        raise LucidError("TAKE_NOT_DONE", f"no take of {folder.name} is done yet", "generate one first")
-    runtime = context.window_manager.lucid
-    chosen = runtime.takes[runtime.take_index].number if 0 <= runtime.take_index < len(runtime.takes) else 0
-    return next((take for take in done if take.number == chosen and runtime.row(take) is not None), done[-1])
+def chosen_take(context: bpy.types.Context, folder: Path) -> Take:
+    """The take of the shot in ``folder`` that is chosen in the list, if it is done; else the newest that is. A damaged one is not
+    done. Raises TAKE_NOT_DONE."""
+    takes, runtime = list_takes(folder), context.window_manager.lucid
+    number = 0 if runtime.chosen is None else runtime.chosen.number
+    chosen = [take for take in takes if take.number == number and runtime.row(take) is not None]
+    for take in (*chosen, *reversed(takes)):        # of many takes, few are read for this
+        with suppress(LucidError):
+            if take.state() is State.DONE:
+                return take
+    raise LucidError("TAKE_NOT_DONE", f"no take of {folder.name} is done yet", "generate one first")
 
 
 def target_at(shot: Shot, spot: Spot, layer: str = "") -> Target:

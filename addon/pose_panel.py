@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from .capture.rigs import is_mapped, missing_joints
+from .panels import LucidPanel
 from .pose_map import part_of
 from .translation import iface_
 
@@ -31,12 +32,9 @@ class LUCID_UL_pose_joints(bpy.types.UIList):
                 for row in data.joints], []
 
 
-class LUCID_PT_pose(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class LUCID_PT_pose(LucidPanel, bpy.types.Panel):
     bl_label = "Pose"
-    bl_order = 2
+    bl_order = 3
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -13,8 +12,10 @@ from .. import __package__ as base_package
 from ..inference.errors import LucidError
 from ..inference.home import lucid_home
 from .installer import backends
+from .panels import wrapped
 from .translation import iface_, n_
 
+_WIDTH = 110                # characters of a line
 _SAID = {"cu130": n_("for drivers from 580 on"), "cu126": n_("for older drivers and GPUs"), "rocm": n_("for Linux"),
          "mps": n_("Apple's GPUs"), "cpu": n_("works everywhere, slow")}
 # what this platform has; kept here because Blender does not keep an enumeration's strings
@@ -34,18 +35,10 @@ class LucidPreferences(bpy.types.AddonPreferences):
     def draw(self, _context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split, layout.use_property_decorate = True, False
-        self._draw_state(layout)
+        _draw_python(layout)
         _draw_worker(layout.box())
         self._draw_set_up(layout.box())
         layout.prop(self, "worker_python")
-
-    def _draw_state(self, layout: bpy.types.UILayout) -> None:
-        from .worker import worker_python
-
-        try:
-            layout.label(text=iface_("In use: {path}").format(path=worker_python()), icon="CHECKMARK")
-        except LucidError as error:
-            _draw_error(layout, error)
 
     def _draw_set_up(self, box: bpy.types.UILayout) -> None:
         from . import install
@@ -86,6 +79,15 @@ class LucidPreferences(bpy.types.AddonPreferences):
                 place]
 
 
+def _draw_python(layout: bpy.types.UILayout) -> None:
+    """The one in use, as it was last looked for."""
+    state = bpy.context.window_manager.lucid_worker
+    if state.missing:
+        _draw_error(layout, state.missing, state.hint)
+    elif state.python:
+        layout.label(text=iface_("In use: {path}").format(path=state.python), icon="CHECKMARK")
+
+
 def _draw_offline(box: bpy.types.UILayout) -> None:
     """The first thing that somebody new meets: nothing is fetched without being allowed to."""
     box.label(text="Installing needs online access", icon="INTERNET_OFFLINE")
@@ -103,18 +105,16 @@ def _draw_worker(box: bpy.types.UILayout) -> None:
     row.label(text=state.text or iface_("The worker is asked"), icon="INFO")
     row.operator("lucid.worker_stop", text="Stopping" if state.stopping else "Stop Worker", icon="CANCEL")
     if state.error:
-        column = box.column(align=True)
-        for place, line in enumerate(textwrap.wrap(state.error, 110)):
-            column.label(text=line, icon="BLANK1" if place else "ERROR")
+        wrapped(box, state.error, _WIDTH, alert=False)
 
 
 def _draw_job(box: bpy.types.UILayout, job: object) -> None:
-    fraction, step = job.progress()
+    fraction, step, tail = job.shown
     row = box.row(align=True)
     row.progress(factor=fraction, text=f"{iface_(job.kind.value)}: {iface_(step)}, {job.seconds:.0f} s")
     row.operator("lucid.worker_cancel", text="", icon="CANCEL")
     column = box.column(align=True)
-    for line in job.tail():
+    for line in tail:
         column.label(text=line[:140], icon="BLANK1")
 
 
@@ -122,13 +122,13 @@ def _draw_outcome(box: bpy.types.UILayout, job: object) -> None:
     if job.error is None:
         box.label(text=job.said, icon="CHECKMARK")
     else:
-        _draw_error(box, job.error)
+        _draw_error(box, job.error.text, job.error.hint)
 
 
-def _draw_error(layout: bpy.types.UILayout, error: LucidError) -> None:
+def _draw_error(layout: bpy.types.UILayout, text: str, hint: str) -> None:
     column = layout.column(align=True)
-    column.label(text=_sentence(error.text), icon="ERROR")
-    column.label(text=_sentence(error.hint), icon="BLANK1")
+    column.label(text=_sentence(text), icon="ERROR")
+    column.label(text=_sentence(hint), icon="BLANK1")
 
 
 def _sentence(text: str) -> str:

@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import bpy
 
+from .panels import LucidPanel, lines_of
 from .timeline import source_scene
 
 _ICONS = {"error": "CANCEL", "warning": "ERROR", "info": "INFO"}      # Blender's ERROR is the warning sign
-_WIDTH = 38                 # characters of a line; labels do not wrap by themselves
+_BUTTON = 32                # characters that a finding's button has room for
 
 
-class LUCID_PT_preflight(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class LUCID_PT_preflight(LucidPanel, bpy.types.Panel):
     bl_label = "Preflight"
-    bl_order = 3
+    bl_order = 5
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -37,8 +33,8 @@ class LUCID_PT_preflight(bpy.types.Panel):
                           depress=chosen).number = number
             if chosen:
                 # a line that is too long for the button is told again
-                told = (row.text, row.hint) if len(row.text) > _WIDTH - 6 else (row.hint,)
-                for part in (part for text in told for part in textwrap.wrap(text, _WIDTH)):
+                told = (row.text, row.hint) if len(row.text) > _BUTTON else (row.hint,)
+                for part in lines_of(*told):
                     column.label(text=part, icon="BLANK1")
 
 

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import bpy
 
 from . import preview
+from .panels import LucidPanel, wrapped
 from .preview_picture import WITH_DEPTH
 from .translation import iface_
 
-_WIDTH = 38                 # characters of a line; labels do not wrap by themselves
 _NAMED = 3                  # so many names are told, the others counted
 
 
-class LUCID_PT_preview(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Lucid"
+class LUCID_PT_preview(LucidPanel, bpy.types.Panel):
     bl_label = "Preview"
     bl_order = 2
     bl_options = {"DEFAULT_CLOSED"}
@@ -38,8 +33,7 @@ class LUCID_PT_preview(bpy.types.Panel):
         column.prop(settings, "side")
         if on:
             for text, icon in _notices(context):
-                for number, line in enumerate(textwrap.wrap(text, _WIDTH)):
-                    layout.label(text=line, icon="BLANK1" if number else icon)
+                wrapped(layout, text, icon=icon, alert=False)
 
 
 def _notices(context: bpy.types.Context) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import bpy
 POLL = 0.25             # seconds between two looks
 # where Lucid's panels are; the viewport's and the pictures' own regions are left alone, for they may cost much
 _PANELS = {"VIEW_3D": "UI", "SEQUENCE_EDITOR": "UI", "IMAGE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
+_TIMELINES = ("DOPESHEET_EDITOR", "SEQUENCE_EDITOR")
 
 
 def tick(mirror: Callable[[], bool]) -> float | None:
@@ -26,3 +27,11 @@ def redraw() -> None:
             for region in area.regions:
                 if region.type == _PANELS.get(area.type):
                     region.tag_redraw()
+
+
+def redraw_timelines() -> None:
+    """Have the editors drawn again that the window plan lies on."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in _TIMELINES:
+                area.tag_redraw()

@@ -40,6 +40,7 @@ class LucidTakeRow(bpy.types.PropertyGroup):
     details: StringProperty(name="Details", description="Its seed, its steps, how long it took")
     origin: StringProperty(name="Origin", description="Which take it changes or keeps layers of")
     parent: IntProperty(name="Parent", description="The number of that take; 0: none")
+    frames: IntProperty(name="Frames", description="How many frames its final has; 0 while nobody knows")
     error: StringProperty(name="Error", description="Why it failed")
     verdict: StringProperty(name="Verdict", description="Whether it obeys the scene, how much fails, and the score")
     heat: BoolProperty(name="Heat Maps", description="Whether the take was measured with heat maps")

@@ -21,6 +21,7 @@ from . import layer_settings
 from .capture import GBUFFER_PASSES
 from .capture.show import PASS_TEXTS, SHOWN
 from .layer_settings import LayerWishes, LucidActor, LucidEnvironment, see
+from .redraw import redraw_timelines
 
 OUTPUT_DEFAULT = "//lucid/"
 _RELATIVE = {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"}
@@ -64,6 +65,10 @@ class LucidShotSettings(bpy.types.PropertyGroup):
     environment: PointerProperty(type=LucidEnvironment, name="Environment")
     actors: CollectionProperty(type=LucidActor, name="Actors")
     actor_index: IntProperty(name="Active Actor", default=0)
+    show_windows: BoolProperty(name="Windows on Timelines", default=True, options=set(),
+                               update=lambda _settings, _context: redraw_timelines(),
+                               description="Draw the windows that the shot is denoised in, and where they overlap, at the top of "
+                                           "timelines, dope sheets and the sequencer")
     shadow_visible: BoolProperty(name="Visible", default=True, options=set(), update=see,
                                  description="See the actors' shadows and reflections. Where something is hidden, the cut shows "
                                              "the layers in place of the final; the compositor hides shadows alone")

@@ -13,6 +13,7 @@ from ..inference.shot.model import Frames, Size
 from ..inference.shot.paths import folder_name
 from ..inference.shot.store import SUFFIX
 from .capture import CaptureSpec, default_size
+from .capture.sequence import free_folder
 from .capture.show import PASS_TEXTS
 from .settings import OUTPUT_DEFAULT
 
@@ -64,10 +65,7 @@ def blend_name() -> str:
 
 def free_shot_folder(folder: Path, name: str) -> Path:
     """``folder/name.lucid``, or the first of ``name_2.lucid``, ... that is not there: a sealed shot is never changed."""
-    candidate, number = folder / f"{name}{SUFFIX}", 2
-    while candidate.exists() or candidate.with_suffix(".blend").exists():
-        candidate, number = folder / f"{name}_{number}{SUFFIX}", number + 1
-    return candidate
+    return free_folder(folder, name, (SUFFIX, ".blend"))
 
 
 def active_shot(scene: bpy.types.Scene) -> Path | None:

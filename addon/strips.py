@@ -33,9 +33,14 @@ def shot_strips(timeline: bpy.types.Scene, shot_folder: Path) -> list[bpy.types.
 def mentions(timeline: bpy.types.Scene, shot_folder: str) -> bool:
     """Whether some strip's path, as it is written, names a take of a shot folder of that name; the disk is not asked."""
     editor = timeline.sequence_editor
-    below = f"/{Path(shot_folder.rstrip('/')).name}/takes/"
+    below = f"/{last_name(shot_folder)}/takes/"
     return any(strip.type == "IMAGE" and below in strip.directory.replace(os.sep, "/")
                for strip in (editor.strips_all if editor is not None else ()))
+
+
+def last_name(folder: str) -> str:
+    """The last part of a folder's path, as it is written. pathlib does not know "//": Windows reads it as a network share."""
+    return folder.replace(os.sep, "/").rstrip("/").rpartition("/")[2]
 
 
 def strips_showing(take: Take) -> list[tuple[bpy.types.Scene, bpy.types.ImageStrip]]:

@@ -18,6 +18,7 @@ from .translation import iface_
 
 Facts = dict[str, Any]      # by the names of LucidTakeRow's properties
 _RESULT = "result.json"
+_NUMBERS = 10 ** 9          # of takes: Blender's own are not much larger
 _FILES = frozenset({"request.json", _RESULT, "verdict.json", "favourite", HEAT})
 _known: dict[Path, tuple[object, Facts]] = {}       # takes that ended, of the shot that is shown
 _shot: tuple[object, Shot | None] = (None, None)
@@ -60,10 +61,13 @@ def _read(take: Take, shot: Shot | None) -> Facts:
     if row["state"] == DAMAGED:
         return found | {"state": State.FAILED.name, "text": row["error"], "error": row["error"]}
     state = State(row["state"])
+    parent = row["parent"] or 0
     verdict = "" if row["verdict"] is None else verdict_text(row["verdict"])
     return found | {"state": state.name, "prompt": row["prompt"],
                     "text": iface_("seed {seed}, {prompt}").format(seed=row["seed"], prompt=row["prompt"]),
-                    "details": _details(row), "origin": origin_text(row), "parent": row["parent"] or 0,
+                    "details": _details(row), "origin": origin_text(row),
+                    "parent": parent if parent < _NUMBERS else 0,
+                    "frames": len(shot.frames) if shot is not None and state is State.DONE else 0,
                     "verdict": verdict, "error": row["error"] or "",
                     "picture": _picture(take, shot) if state is State.DONE else ""}
 

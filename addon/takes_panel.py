@@ -10,7 +10,7 @@ import bpy
 from ..inference.shot.takes import State
 from ..inference.shot.verdicts import Outcome
 from . import thumbnails
-from .panels import LucidPanel, wrapped
+from .panels import LucidPanel, lines_of, wrapped
 from .runtime import LucidRuntime, LucidTakeRow
 from .timeline import source_scene
 from .translation import iface_
@@ -43,7 +43,7 @@ class LUCID_UL_takes(bpy.types.UIList):
 
 class LUCID_PT_takes(LucidPanel, bpy.types.Panel):
     bl_label = "Takes"
-    bl_order = 5
+    bl_order = 7
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, runtime = source_scene(context.scene).lucid, context.window_manager.lucid
@@ -94,9 +94,8 @@ def draw_chosen(layout: bpy.types.UILayout, row: LucidTakeRow) -> None:
         box.label(text=line)
     small = box.column(align=True)
     small.active = False
-    for text in (row.details, row.origin):
-        for line in textwrap.wrap(text, _LINE):
-            small.label(text=line)
+    for line in lines_of(row.details, row.origin, width=_LINE):
+        small.label(text=line)
     if row.verdict:
         box.label(text=row.verdict, icon=_icon_of(row))
     if row.error:
@@ -109,7 +108,9 @@ def _draw_verdict(layout: bpy.types.UILayout, runtime: LucidRuntime) -> None:
         row.progress(factor=runtime.measured, text=iface_("measured {part:.0%}").format(part=runtime.measured))
         row.operator("lucid.measure_cancel", text="", icon="X")
         return
-    row.operator("lucid.measure", icon="DRIVER_DISTANCE")
+    button = row.row(align=True)
+    button.active = runtime.chosen.done
+    button.operator("lucid.measure", icon="DRIVER_DISTANCE")
     row.operator("lucid.report_open", text="Report", icon="URL")
     if runtime.chosen.heat:
         row.operator("lucid.import_take", text="", icon="SHADING_RENDERED").heat = True

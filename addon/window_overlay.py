@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The windows that a shot is denoised in, as thin bars at the top of timelines (``Scene.lucid_windows`` shows them).
+"""The windows that a shot is denoised in, as thin bars at the top of timelines (``Scene.lucid.show_windows`` shows them).
 
 Neighbouring windows lie in two rows; below them is what they share, and a line where the picture passes from one to the next, so
 that an artist sees before Generate where a join may show.
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import bpy
 import gpu
-from bpy.props import BoolProperty
 from gpu_extras.batch import batch_for_shader
 
 from ..inference.conditioning.windows import WindowPlan
@@ -60,7 +59,7 @@ def _draw() -> None:
     if not sequencer and space.mode not in _MODES:
         return
     shown = context.sequencer_scene if sequencer else context.scene
-    if shown is None or not source_scene(shown).lucid_windows:
+    if shown is None or not source_scene(shown).lucid.show_windows:
         return
     found = estimate.windows(source_scene(shown))
     if found is None:
@@ -94,18 +93,10 @@ def _fill(found: list[Piece], across: Callable[[float], float], top: float, scal
     gpu.state.blend_set("NONE")
 
 
-def _shown(_scene: bpy.types.Scene, _context: bpy.types.Context) -> None:
-    estimate.redraw_timelines()
-
-
 _handles: list[tuple[Any, Any]] = []
 
 
 def register() -> None:
-    bpy.types.Scene.lucid_windows = BoolProperty(
-        name="Windows on Timelines", default=True, options=set(), update=_shown,
-        description="Draw the windows that the shot is denoised in, and where they overlap, at the top of timelines, dope sheets "
-                    "and the sequencer")
     for space in (bpy.types.SpaceDopeSheetEditor, bpy.types.SpaceSequenceEditor):
         _handles.append((space, space.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")))
 
@@ -115,4 +106,3 @@ def unregister() -> None:
         space, handle = _handles.pop()
         space.draw_handler_remove(handle, "WINDOW")
     estimate.forget()
-    del bpy.types.Scene.lucid_windows

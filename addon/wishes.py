@@ -15,9 +15,10 @@ from ..inference.errors import LucidError
 from ..inference.shot.lineage import keeping
 from ..inference.shot.model import Shot, TakeRequest
 from ..inference.shot.requests import check_layers
-from ..inference.shot.takes import Take
+from ..inference.shot.store import write_atomic
+from ..inference.shot.takes import REFERENCES, Take
 from .layer_settings import LayerWishes
-from .pointing import newest_take
+from .pointing import chosen_take
 from .shots import active_shot
 from .strips import blend_path
 from .translation import rpt_
@@ -36,7 +37,7 @@ def take_request(scene: bpy.types.Scene, shot: Shot) -> tuple[TakeRequest, Files
     request, references = panel_request(scene, scene.lucid.prompt.strip() or shot.prompt)
     if locks := locked(scene):
         try:
-            take = newest_take(bpy.context, folder)
+            take = chosen_take(bpy.context, folder)
         except LucidError as error:
             if error.code != "TAKE_NOT_DONE":
                 raise
@@ -83,7 +84,7 @@ def another_seed(scene: bpy.types.Scene, shot: Shot, name: str) -> tuple[Take, T
     Raises TAKE_NOT_DONE, LAYER_UNKNOWN, TAKE_INVALID and what :func:`check_request` does.
     """
     folder = active_shot(scene)
-    take = newest_take(bpy.context, folder)
+    take = chosen_take(bpy.context, folder)
     request = edited(folder, shot, take, whole(shot, name), seed=unused_seed(folder, name))
     check_request(request, shot, folder)
     return take, request, take.reference_files()
@@ -92,10 +93,11 @@ def another_seed(scene: bpy.types.Scene, shot: Shot, name: str) -> tuple[Take, T
 def restore_request(scene: bpy.types.Scene, take: Take) -> list[str]:
     """Put what ``take`` was asked for back into the panel: Generate then asks for the same. Returns what the panel cannot hold.
 
-    The layers that it kept are locked. Raises TAKE_MISSING, TAKE_INVALID; then nothing has been changed.
+    The layers that it kept are locked. Raises TAKE_MISSING, TAKE_INVALID, DISK_WRITE; then no setting has been changed.
     """
     settings, request, files = scene.lucid, take.request(), take.reference_files()
     layers = dict(settings.layers())
+    files = {name: [_kept(take, path) for path in paths] for name, paths in files.items() if name in layers}
     was = {name: settled(take.folder.parents[1], take, name) for name in layers}
     settings.prompt, settings.weights, settings.steps = request.prompt, request.weights, request.steps or 0
     settings.noise, settings.stickiness, settings.pull = request.noise, request.stickiness, request.pull
@@ -104,6 +106,15 @@ def restore_request(scene: bpy.types.Scene, take: Take) -> list[str]:
     for name, wish in layers.items():
         _restore_layer(name, wish, was[name], files.get(name, []))
     return _lost(request, layers)
+
+
+def _kept(take: Take, path: Path) -> Path:
+    """A copy of a take's reference beside the takes, where it outlives the take; its name is that of its bytes. Raises
+    DISK_WRITE."""
+    copy = take.folder.parents[1] / REFERENCES / path.name
+    if not copy.is_file():
+        write_atomic(copy, path.read_bytes())
+    return copy
 
 
 def _restore_layer(name: str, wish: LayerWishes, request: TakeRequest, files: Iterable[Path]) -> None:

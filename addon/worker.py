@@ -14,6 +14,7 @@ import bpy
 
 from ..inference.errors import LucidError
 from ..inference.home import lucid_home
+from ..inference.shot.processes import DETACHED
 from ..inference.shot.store import disk_error, read_json
 from ..inference.shot.takes import Take
 from .preferences import preferences
@@ -83,14 +84,13 @@ def _spawn(arguments: list[str], path: Path) -> subprocess.Popen[bytes]:
     Its own session (process group): Ctrl-C in Blender's terminal asks politely through the ``cancel`` file instead.
     """
     command = [str(worker_python()), str(WORKER), *arguments]
-    detached = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
     try:
         log = path.open("wb")
     except OSError as error:
         raise disk_error(path, error) from error
     with log, _starting(command[0]):
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                env=environment(), **detached)
+                                env=environment(), **DETACHED)
 
 
 def call(arguments: list[str]) -> int:

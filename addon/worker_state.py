@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``WindowManager.lucid_worker``: which worker runs and what of its takes has to be told. A thread asks, once for each time that
-somebody looks at the preferences or stops it; drawing only reads what is mirrored here."""
+"""``WindowManager.lucid_worker``: the worker's Python, which worker runs, and what of its takes has to be told. A thread asks the
+worker, once for each time that somebody looks at the preferences or stops it; drawing only reads what is mirrored here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..inference.errors import LucidError
 from ..inference.worker.about import Seen, ask, end
 from .dispatch import Asked
 from .redraw import tick
+from .worker import worker_python
 
 _FRESH = 2.0            # seconds for which an answer is shown without asking again
 
@@ -23,6 +24,9 @@ class LucidWorkerState(bpy.types.PropertyGroup):
     there: BoolProperty(name="There", description="Whether a worker runs, of this Lucid or another")
     text: StringProperty(name="Text", description="Which worker it is: its version, process, device and takes")
     error: StringProperty(name="Error", description="Why this Lucid cannot use it")
+    python: StringProperty(name="Python", description="The Python that the worker runs with; empty where there is none")
+    missing: StringProperty(name="Missing", description="Why there is none")
+    hint: StringProperty(name="Hint", description="What to do about that")
     stopping: BoolProperty(name="Stopping", description="Whether it was asked to end")
     notice: StringProperty(name="Notice", description="What became of a take while nobody watched")
 
@@ -38,8 +42,13 @@ def look_soon() -> None:
 
 
 def look() -> None:
-    """Ask now; :func:`mirror` brings the answer."""
+    """Find the worker's Python, and ask which worker runs; :func:`mirror` brings the answer to that."""
     global _asked
+    state = bpy.context.window_manager.lucid_worker
+    try:
+        state.python, state.missing, state.hint = str(worker_python()), "", ""
+    except LucidError as error:
+        state.python, state.missing, state.hint = "", error.text, error.hint
     if _asked is None:
         _asked = Asked(ask)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from ..addon.capture import CaptureSpec, capture_sequence
+from ..addon.capture import CaptureSpec, capture_sequence, scene_now
 from ..addon.shots import blend_name, capture_spec, free_shot_folder, has_camera, output_folder
 from ..addon.timeline import blend_path, source_scene
 from ..addon.translation import n_, rpt_
@@ -33,9 +33,9 @@ class CaptureOperator(SteppedOperator):
 
     def _steps(self, context: bpy.types.Context) -> Steps:
         scene = source_scene(context.scene)
-        shots = self._shots(scene)
+        number, shots = scene.session_uid, self._shots(scene)
         yield from capture_sequence(scene, shots)
-        scene.lucid.shot = blend_path(shots[0][1]) + "/"
+        scene_now(number).lucid.shot = blend_path(shots[0][1]) + "/"
         self.report({"INFO"}, rpt_("Captured {names}").format(names=", ".join(target.name for _spec, target in shots)))
         return {"FINISHED"}
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 import bpy
 from bpy.props import IntProperty
 
+from ..addon import session
 from ..addon.beside import beside
 from ..addon.capture import Progress
 from ..addon.shots import active_shot
@@ -41,6 +42,14 @@ def has_shot(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """Whether the scene has a shot; a poll's message where it has none."""
     if not source_scene(context.scene).lucid.shot:
         cls.poll_message_set(rpt_("Capture the shot first"))
+        return False
+    return True
+
+
+def idle(cls: type[bpy.types.Operator]) -> bool:
+    """Whether no take is being generated; a poll's message where one is."""
+    if session.running():
+        cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
         return False
     return True
 
@@ -83,7 +92,7 @@ class OfTake:
     """What operators of one take share; each says only its deed, in :meth:`act`."""
 
     number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
+                        options={"SKIP_SAVE", "HIDDEN"})    # another one is chosen in the list, not in the redo panel
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -113,7 +122,7 @@ class OfVerifiedTake(SteppedOperator, OfTake):
 
     def _steps(self, context: bpy.types.Context) -> Steps:
         folder, number = active_shot(source_scene(context.scene)), take_number(self, context)
-        found = yield from self._verified(context, folder, number)
+        found = yield from self._verified(context, folder, number)      # bpy's handles may be gone by now: act_on asks anew
         done = self.act_on(context, found)
         if done is None:
             return {"CANCELLED"}
@@ -121,13 +130,14 @@ class OfVerifiedTake(SteppedOperator, OfTake):
         return {"FINISHED"}
 
     def _verified(self, context: bpy.types.Context, folder: Path, number: int) -> Generator[Progress, None, VerifiedTake]:
-        steps = beside(partial(verified_take, folder, number, **self.wanted(context, folder)))
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
-            yield Progress(0, 1, iface_("take {number}").format(number=number))
+        wanted = self.wanted(context, folder)
+        with closing(beside(lambda stop: verified_take(folder, number, **wanted, stop=stop))) as steps:
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value
+                yield Progress(0, 1, iface_("take {number}").format(number=number))
 
     def wanted(self, _context: bpy.types.Context, _folder: Path) -> dict[str, bool]:
         """What :func:`verified_take` is asked for beside the take itself. Raises LucidError."""

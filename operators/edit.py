@@ -8,15 +8,15 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from ..addon import session
 from ..addon.edit_panel import draw_wish
-from ..addon.pointing import Spot, newest_take, picture_at, show_target, spot_at, target_at
+from ..addon.pointing import Spot, chosen_take, picture_at, show_target, spot_at, target_at
 from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
 from ..addon.translation import iface_, n_, rpt_, tip_
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import get_take
+from .common import has_shot, idle
 from .generate import begin
 
 _KEEP = {"SKIP_SAVE"}
@@ -42,11 +42,8 @@ class LUCID_OT_point(bpy.types.Operator):
         active = context.view_layer.objects.active
         if active is not None and active.mode != "OBJECT":
             cls.poll_message_set(rpt_("Leave the active object's mode first: pointing selects another one"))
-        elif not source_scene(context.scene).lucid.shot:
-            cls.poll_message_set(rpt_("Capture the shot first"))
-        else:
-            return True
-        return False
+            return False
+        return has_shot(cls, context)
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
@@ -107,7 +104,7 @@ class LUCID_OT_point(bpy.types.Operator):
         try:
             shot = open_shot(spot.shot, verify=False)
             target = target_at(shot, spot, self.layer)
-            take = get_take(spot.shot, spot.take) if spot.take else newest_take(context, spot.shot)
+            take = get_take(spot.shot, spot.take) if spot.take else chosen_take(context, spot.shot)
             context.window_manager.lucid_edit.aim(spot.shot, shot, take, target, spot.frame)
         except LucidError as error:
             self.report({"ERROR"}, str(error))
@@ -131,13 +128,12 @@ class LUCID_OT_edit(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.running():
-            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
-        elif not context.window_manager.lucid_edit.label:
+        if not idle(cls):
+            return False
+        if not context.window_manager.lucid_edit.label:
             cls.poll_message_set(rpt_("Point at something in a take first"))
-        else:
-            return True
-        return False
+            return False
+        return True
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:

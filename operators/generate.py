@@ -17,7 +17,7 @@ from ..inference.errors import LucidError
 from ..inference.shot.model import TakeRequest
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import get_take
-from .common import lists_takes, went_well
+from .common import has_shot, idle, lists_takes, went_well
 
 
 def begin(operator: bpy.types.Operator, context: bpy.types.Context, folder: Path, request: TakeRequest,
@@ -32,8 +32,8 @@ def begin(operator: bpy.types.Operator, context: bpy.types.Context, folder: Path
 
 
 class LUCID_OT_generate(bpy.types.Operator):
-    """Generate a new take of the captured shot; locked layers stay as the chosen take has them. It runs in a process of its own
-    and never replaces another take"""
+    """Generate a new take of the captured shot; locked layers stay as the chosen take has them. The worker paints it
+    while Blender stays usable; no other take is replaced"""
 
     bl_idname = "lucid.generate"
     bl_label = "Generate"
@@ -41,14 +41,7 @@ class LUCID_OT_generate(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        scene = source_scene(context.scene)
-        if session.running():
-            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
-            return False
-        if not scene.lucid.shot:
-            cls.poll_message_set(rpt_("Capture the shot first"))
-            return False
-        return True
+        return idle(cls) and has_shot(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = source_scene(context.scene)
@@ -74,21 +67,17 @@ class LUCID_OT_resume(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        runtime = context.window_manager.lucid
-        if session.running():
-            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
+        if not idle(cls) or not lists_takes(cls, context):
             return False
-        if not lists_takes(cls, context):
-            return False
-        if not runtime.chosen.resumable:
+        if not context.window_manager.lucid.chosen.resumable:
             cls.poll_message_set(rpt_("Choose a take that was interrupted or cancelled, or that waits for a worker that is gone"))
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        runtime, folder = context.window_manager.lucid, active_shot(source_scene(context.scene))
+        folder, chosen = active_shot(source_scene(context.scene)), context.window_manager.lucid.chosen
         try:
-            job = session.resume(folder, get_take(folder, runtime.takes[runtime.take_index].number))
+            job = session.resume(folder, get_take(folder, chosen.number))
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

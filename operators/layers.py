@@ -8,7 +8,6 @@ from pathlib import Path
 import bpy
 from bpy.props import CollectionProperty, StringProperty
 
-from ..addon import session
 from ..addon.layer_settings import LayerWishes
 from ..addon.shots import active_shot
 from ..addon.strips import blend_path
@@ -18,7 +17,7 @@ from ..addon.wishes import another_seed, check_references, restore_request
 from ..inference.errors import LucidError
 from ..inference.shot.store import open_shot
 from ..inference.shot.takes import get_take
-from .common import OfTake, chooses_take, lists_takes
+from .common import OfTake, chooses_take, idle, is_own, lists_takes
 from .generate import begin
 
 _KEEP = {"SKIP_SAVE"}
@@ -37,10 +36,7 @@ class LUCID_OT_layer_regenerate(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.running():
-            cls.poll_message_set(rpt_("A take is being generated: wait for it, or cancel it"))
-            return False
-        return chooses_take(cls, context)
+        return idle(cls) and chooses_take(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = source_scene(context.scene)
@@ -76,7 +72,7 @@ class LUCID_OT_reference_add(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _has_scene(cls, context)
+        return is_own(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -116,7 +112,7 @@ class LUCID_OT_reference_remove(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _has_scene(cls, context)
+        return is_own(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -141,7 +137,7 @@ class LUCID_OT_take_restore(OfTake, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return lists_takes(cls, context)
+        return is_own(cls, context) and lists_takes(cls, context)
 
     def act(self, context: bpy.types.Context, folder: Path, number: int) -> str:
         lost = restore_request(source_scene(context.scene), get_take(folder, number))
@@ -152,23 +148,16 @@ class LUCID_OT_take_restore(OfTake, bpy.types.Operator):
         return rpt_("What take {number} was asked for is back in the panel").format(number=number)
 
 
-def _has_scene(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if context.scene is None:
-        cls.poll_message_set(rpt_("There is no scene"))
-        return False
-    return True
-
-
 def _named(scene: bpy.types.Scene, layer: str) -> tuple[str, LayerWishes]:
     """The layer called so, else the active actor. Raises LAYER_UNKNOWN."""
     settings = scene.lucid
-    layers = dict(settings.layers())
     chosen = settings.actors[settings.actor_index:settings.actor_index + 1]
     name = layer or next((actor.target.name for actor in chosen if actor.target is not None), "")
-    if name not in layers:
+    wish = settings.layer(name)
+    if wish is None:
         raise LucidError("LAYER_UNKNOWN", f"the scene has no layer '{name}'" if name else "no actor is chosen in the list",
-                         f"its layers are: {', '.join(layers)}")
-    return name, layers[name]
+                         f"its layers are: {', '.join(name for name, _wish in settings.layers())}")
+    return name, wish
 
 
 register, unregister = bpy.utils.register_classes_factory(

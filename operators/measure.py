@@ -3,58 +3,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
-from bpy.props import IntProperty
 
 from ..addon import measuring
 from ..addon.shots import active_shot
 from ..addon.timeline import source_scene
 from ..addon.translation import rpt_
 from ..inference.errors import LucidError
-from ..inference.shot.takes import State, get_take
-from .common import went_well
+from ..inference.shot.takes import get_take
+from .common import OfTake, chooses_take, lists_takes, went_well
 
 
-def _chosen(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
-    """The row that is chosen in the list of takes, when that shows this scene's shot."""
-    runtime = context.window_manager.lucid
-    if not runtime.takes_of or runtime.takes_of != source_scene(context.scene).lucid.shot:
-        return None
-    return next(iter(runtime.takes[runtime.take_index:runtime.take_index + 1]), None)
-
-
-class LUCID_OT_measure(bpy.types.Operator):
+class LUCID_OT_measure(OfTake, bpy.types.Operator):
     """Hold the take against the scene: motion, camera, outlines, colours, physics. It runs in a process of its own"""
 
     bl_idname = "lucid.measure"
     bl_label = "Measure"
     bl_options = {"REGISTER"}   # no UNDO: it only writes files
 
-    number: IntProperty(name="Take", default=0, min=0, description="Which take; 0: the one chosen in the list",
-                        options={"SKIP_SAVE"})
-
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        row = _chosen(context)
         if measuring.running() is not None:
             cls.poll_message_set(rpt_("A take is being measured: wait for it, or cancel it"))
             return False
-        if row is None or row.state != State.DONE.name:
-            cls.poll_message_set(rpt_("Choose a take that is done"))
-            return False
-        return True
+        return chooses_take(cls, context)       # which of them, a poll cannot know
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        folder = active_shot(source_scene(context.scene))
-        try:
-            item = measuring.start(folder, get_take(folder, self.number or _chosen(context).number))
-        except LucidError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def act(self, context: bpy.types.Context, folder: Path, number: int) -> str | None:
+        item = measuring.start(folder, get_take(folder, number))
         if not went_well(self, context, measuring.mirror, item):
-            return {"CANCELLED"}
-        self.report({"INFO"}, rpt_("Measuring take {number} of {shot}").format(number=item.take.number, shot=folder.name))
-        return {"FINISHED"}
+            return None
+        return rpt_("Measuring take {number} of {shot}").format(number=number, shot=folder.name)
 
 
 class LUCID_OT_measure_cancel(bpy.types.Operator):
@@ -85,8 +65,9 @@ class LUCID_OT_report_open(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        row = _chosen(context)
-        if row is None or not row.verdict:
+        if not lists_takes(cls, context):
+            return False
+        if not context.window_manager.lucid.chosen.verdict:
             cls.poll_message_set(rpt_("Choose a take that was measured"))
             return False
         return True
@@ -94,7 +75,7 @@ class LUCID_OT_report_open(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         folder = active_shot(source_scene(context.scene))
         try:
-            report = get_take(folder, _chosen(context).number).folder / measuring.REPORT
+            report = get_take(folder, context.window_manager.lucid.chosen.number).folder / measuring.REPORT
         except LucidError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -11,6 +11,7 @@ from ..addon.timeline import blend_path, source_scene
 from ..addon.translation import rpt_
 from ..inference.errors import LucidError
 from ..inference.shot.store import MANIFEST, open_shot
+from .common import is_own
 
 
 class LUCID_OT_open_shot(bpy.types.Operator):
@@ -27,10 +28,7 @@ class LUCID_OT_open_shot(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not source_scene(context.scene).is_editable:
-            cls.poll_message_set(rpt_("The scene is linked from another file: open that one, or use a scene of this file"))
-            return False
-        return True
+        return is_own(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.filepath or bpy.app.background:     # dropped; a file browser needs a window

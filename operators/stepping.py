@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operators whose work is done in small steps, so that Blender stays usable and Esc is heard."""
+"""Operators whose work is done in small steps: between two of them Blender draws and Esc is heard. Everything else that is
+pressed in that window is swallowed meanwhile; other windows are not, so what the steps hold of Blender may be gone after one."""
 
 from __future__ import annotations
 
@@ -51,15 +52,13 @@ class SteppedOperator:
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
-            self.cancel(context)
-            self.report({"INFO"}, rpt_(self.stopped))
-            return {"CANCELLED"}
+            return self._stop(context)
         if event.type != "TIMER":
             return {"RUNNING_MODAL"}
         deadline = time.monotonic() + _BUDGET
         try:
             while time.monotonic() < deadline:
-                step = next(self._running)
+                step = self._next()
                 self._tell(step)
                 context.window_manager.progress_update(int(1000 * step.done / max(1, step.total)))
                 told = rpt_("{deed}: {step}   (Esc stops)").format(deed=rpt_(self.doing), step=step.text)
@@ -77,9 +76,28 @@ class SteppedOperator:
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also called when the window closes."""
-        self._running.close()
-        self._clear(context)
+        """Also called when the window closes. Whatever the steps raise as they undo what they did, the window keeps nothing."""
+        try:
+            self._running.close()
+        finally:
+            self._clear(context)
+
+    def _stop(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.cancel(context)
+        except LucidError as error:
+            self.report({"ERROR"}, str(error))
+        else:
+            self.report({"INFO"}, rpt_(self.stopped))
+        return {"CANCELLED"}
+
+    def _next(self) -> Progress:
+        """Raises what the step does, SCENE_GONE where it needs something that was deleted, or undone, in another window."""
+        try:
+            return next(self._running)
+        except ReferenceError as error:
+            raise LucidError("SCENE_GONE", "something of the scene was deleted, or taken back by undo, meanwhile",
+                             "start again") from error
 
     def _tell(self, step: Progress) -> None:
         if step.note:

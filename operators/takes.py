@@ -9,6 +9,7 @@ import bpy
 from bpy.props import BoolProperty
 
 from ..addon import visibility
+from ..addon.capture import scene_now
 from ..addon.cut import cut_of, is_cut, replace_take, replaceable, rivals, seen_take, show_take, shows_heat
 from ..addon.shots import active_shot
 from ..addon.timeline import place_take, source_scene
@@ -104,7 +105,7 @@ class LUCID_OT_take_compare(OfVerifiedTake, _InCut, bpy.types.Operator):
 
     def _steps(self, context: bpy.types.Context) -> Steps:
         scene, runtime = source_scene(context.scene), context.window_manager.lucid
-        folder = active_shot(scene)
+        number, folder = scene.session_uid, active_shot(scene)
         cut = cut_of(context, folder)
         seen = seen_take(cut, folder)
         if seen is None:
@@ -118,8 +119,10 @@ class LUCID_OT_take_compare(OfVerifiedTake, _InCut, bpy.types.Operator):
         except LucidError as error:
             if error.code != "TAKE_ABSENT" or cut.lucid.source is None:     # an edit of the user's own gets no strips
                 raise
-            place_take(scene, (yield from self._verified(context, folder, other)))
-        visibility.apply(scene)
+            found = yield from self._verified(context, folder, other)
+            place_take(scene_now(number), found)
+        visibility.apply(scene_now(number))
+        runtime = context.window_manager.lucid      # anew, too: no handle is held over a wait
         runtime.compare_a, runtime.compare_b = pair
         self.report({"INFO"}, (rpt_("B: take {number}") if other == pair[1] else rpt_("A: take {number}")).format(number=other))
         return {"FINISHED"}

@@ -154,7 +154,6 @@ def registered_messages() -> Iterator[tuple[Message, str]]:
         for name in dict.fromkeys(names):
             if name in rna.properties and not name.endswith("_index"):
                 yield from ((message, f"{where}.{name}") for message in _of_property(rna.properties[name]))
-    yield from ((message, "Scene.lucid_windows") for message in _of_property(bpy.types.Scene.bl_rna.properties["lucid_windows"]))
 
 
 def _classes(base: type) -> Iterator[Any]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,7 @@ from .shooting import Shooting
 from .spec import GBUFFER_PASSES, CaptureSpec, Progress, check_passes, check_size, checked_camera
 
 __all__ = ["GBUFFER_PASSES", "CaptureSpec", "Progress", "capture_sequence", "capture_shot", "default_size", "frame_rate",
-           "register", "unregister"]
+           "register", "scene_now", "unregister"]
 
 CLASSES = (LucidPasses,)
 T = TypeVar("T")
@@ -51,8 +51,8 @@ def capture_shot(scene: bpy.types.Scene, spec: CaptureSpec, target: Path) -> Ite
 
     Between steps every touched setting is as the user has it. The shot is sealed once the iterator is exhausted;
     closing it early, or an error, leaves nothing behind. Raises LucidError: CAMERA_MISSING, CAMERA_UNSUPPORTED,
-    SCENE_LINKED, ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, PASS_UNKNOWN, SCENE_EMPTY, GPU_MISSING, IMAGE_MISSING,
-    SOUND_MISSING, SOUND_FAILED, VOLUME_UNREADABLE, VOLUME_SIZE, RENDER_FAILED, RENDER_BUSY, CAPTURE_CANCELLED, and
+    SCENE_LINKED, SCENE_GONE, ACTOR_UNKNOWN, ACTOR_EMPTY, ACTOR_NAME, SIZE_INVALID, PASS_UNKNOWN, SCENE_EMPTY, GPU_MISSING,
+    IMAGE_MISSING, SOUND_MISSING, SOUND_FAILED, VOLUME_UNREADABLE, VOLUME_SIZE, RENDER_FAILED, RENDER_BUSY, CAPTURE_CANCELLED, and
     store's SHOT_NAME, SHOT_EXISTS and DISK_WRITE.
     """
     yield from capture_sequence(scene, [(spec, target)])
@@ -63,6 +63,28 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
 
     All of them are written, or none. Raises what :func:`capture_shot` does.
     """
+    number = scene.session_uid
+    with closing(_sequence(scene, shots)) as steps:
+        for step in steps:
+            yield step
+            if scene_now(number) != scene:      # read anew: the steps hold handles of what was before
+                raise _gone()
+
+
+def scene_now(number: int) -> bpy.types.Scene:
+    """The scene with this ``session_uid``: while somebody waits, another window may undo, or delete the scene. Raises
+    SCENE_GONE."""
+    found = next((scene for scene in bpy.data.scenes if scene.session_uid == number), None)
+    if found is None:
+        raise _gone()
+    return found
+
+
+def _gone() -> LucidError:
+    return LucidError("SCENE_GONE", "the scene was deleted, or taken back by undo, meanwhile", "start again")
+
+
+def _sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, Path]]) -> Iterator[Progress]:
     if scene.library is not None:       # a render finds scenes by their names, which a scene of this file may have
         raise LucidError("SCENE_LINKED", f"the scene '{scene.name}' is linked from another file", "open that file")
     view_layer = next((layer.name for layer in scene.view_layers if layer.use), scene.view_layers[0].name)
@@ -90,7 +112,7 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
             taken.append(shooting)
         samples = [sample for shooting in taken for sample in shooting.recorder.inverse]
         last = Progress(total, total, "sealing the shot")
-        span = yield from _told(beside(lambda: measure_range(samples)), last)
+        span = yield from _told(beside(lambda _stop: measure_range(samples)), last)
         for shooting, (spec, target) in zip(taken, shots, strict=True):
             yield from _told(shooting.sealing(
                 name=target.stem, rate=frame_rate(scene), span=spec.depth_range or span, camera=_camera_names(scene, spec),
@@ -101,13 +123,14 @@ def capture_sequence(scene: bpy.types.Scene, shots: Sequence[tuple[CaptureSpec, 
 
 def _told(steps: Generator[None, None, T], progress: Progress) -> Generator[Progress, None, T]:
     """The same steps, each told as ``progress``."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: T = end.value
-            return found
-        yield progress
+    with closing(steps):
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            yield progress
 
 
 def default_size(scene: bpy.types.Scene) -> Size:

@@ -67,7 +67,8 @@ def mixing(scene: bpy.types.Scene, frames: Frames) -> Generator[None, None, Mix 
     fps, first = scene.render.fps / scene.render.fps_base, max(frames.start, 0)
     if frames.end < first:
         return Mix(first, fps, b"")
-    with tempfile.TemporaryDirectory(prefix="lucid-") as temporary:
+    # closed early, Blender's job still writes there, and Windows deletes no open file
+    with tempfile.TemporaryDirectory(prefix="lucid-", ignore_cleanup_errors=True) as temporary:
         path = Path(temporary) / "mix.wav"
         try:
             with _range(scene, first, frames.end), bpy.context.temp_override(scene=scene):

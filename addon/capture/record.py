@@ -39,7 +39,7 @@ from ...inference.shot.model import (
 )
 from ...inference.shot.model import Sequence as ImageSequence
 from ...inference.shot.paths import frame_path
-from ...inference.shot.store import seal, write_part
+from ...inference.shot.store import Stop, seal, write_part
 from .frames import Flow, FrameScene, FrameSurfaces
 from .instances import Registry
 from .layers import Actor
@@ -180,9 +180,11 @@ class Recorder:
             if name in self._passes:
                 yield name, dict(zip(PASSES[name], planes(), strict=True))
 
-    def seal(self, *, name: str, rate: Rate, size: Size, span: DepthRange, pixel_aspect: float, camera: str, prompt: str,
-             source: Mapping[str, str], audio: str, markers: tuple[Marker, ...], notes: Sequence[str]) -> Shot:
-        """Write camera.npz and pose.npz, then hash everything and write the manifest."""
+    def seal(self, stop: Stop | None = None, *, name: str, rate: Rate, size: Size, span: DepthRange,
+             pixel_aspect: float, camera: str, prompt: str, source: Mapping[str, str], audio: str,
+             markers: tuple[Marker, ...], notes: Sequence[str]) -> Shot:
+        """Write camera.npz and pose.npz, then hash everything and write the manifest, unless ``stop`` ends it before.
+        Raises DISK_WRITE, CANCELLED."""
         self._write_arrays("camera.npz", {"frame": np.array(self._frames.numbers, np.int32),
                                           "K": np.stack(self._intrinsics),
                                           "world_from_camera": np.stack(self._cameras)})
@@ -196,7 +198,7 @@ class Recorder:
             name=name, rate=rate, frames=self._frames, size=size, pixel_aspect=pixel_aspect, depth_range=span,
             camera=camera, passes=passes, layers=self._layers(), instances=self._registry.names(),
             materials={number: name for name, number in self._registry.materials.items()}, prompt=prompt, source=details,
-            camera_words=self._words(size, rate), audio=audio, markers=markers))
+            camera_words=self._words(size, rate), audio=audio, markers=markers), stop)
 
     def _words(self, size: Size, rate: Rate) -> str:
         """The camera's move, told about the actors."""

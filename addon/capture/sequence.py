@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,12 +58,12 @@ def planned(scene: bpy.types.Scene, spec: CaptureSpec, folder: Path) -> list[tup
     return shots
 
 
-def free_folder(parent: Path, name: str) -> Path:
-    """``parent/name``, or the first of ``name_2``, ... that is not there."""
-    candidate, number = parent / name, 2
-    while candidate.exists():
-        candidate, number = parent / f"{name}_{number}", number + 1
-    return candidate
+def free_folder(parent: Path, name: str, suffixes: Sequence[str] = ("",)) -> Path:
+    """``parent/name`` with the first suffix, or the first of ``name_2``, ... of which nothing is there with any of them."""
+    stem, number = name, 2
+    while any((parent / f"{stem}{suffix}").exists() for suffix in suffixes):
+        stem, number = f"{name}_{number}", number + 1
+    return parent / f"{stem}{suffixes[0]}"
 
 
 def markers_of(scene: bpy.types.Scene, frames: Frames) -> tuple[Marker, ...]:

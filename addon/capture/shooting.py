@@ -84,7 +84,8 @@ class Shooting:
 
     def sealing(self, *, name: str, rate: Rate, span: DepthRange, camera: str, source: Mapping[str, str],
                 mix: Mix | None) -> Generator[None, None, Shot]:
-        """Write the sound and the small files, then the manifest; yields while files are hashed."""
+        """Write the sound and the small files, then the manifest; yields while files are hashed. Closing it early waits for
+        one of them."""
         render = self.scene.render
         return (yield from beside(partial(
             self.recorder.seal, name=name, rate=rate, size=self.spec.size, span=span, prompt=self.spec.prompt, camera=camera,

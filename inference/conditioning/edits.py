@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -64,8 +65,13 @@ def edited(folder: Path, shot: Shot, parent: Take, target: Target, *, prompt: st
 
 
 def unused_seed(folder: Path, layer: str) -> int:
-    """One above every seed that a take of the shot in ``folder`` was asked to paint the layer with. Raises TAKE_INVALID."""
-    return max((take.request().seed_of(layer) for take in list_takes(folder)), default=-1) + 1
+    """One above every seed that a take of the shot in ``folder`` was asked to paint the layer with. Of a damaged take
+    nobody knows what it was asked."""
+    seeds = [-1]
+    for take in list_takes(folder):
+        with suppress(LucidError):
+            seeds.append(take.request().seed_of(layer))
+    return max(seeds) + 1
 
 
 def _with(table: dict[str, T], name: str, value: T | None) -> dict[str, T]:

@@ -13,6 +13,7 @@ from .verdict_file import verdict_of
 from .verdicts import Outcome, Total, brief
 
 DAMAGED = "damaged"
+_LONGEST = 1e9      # seconds
 
 
 def take_rows(folder: Path, shot: Shot) -> list[dict[str, Any]]:
@@ -36,14 +37,12 @@ def take_row(take: Take, shot: Shot | None) -> dict[str, Any]:
         error = LucidError(**result["error"]) if result.get("error") else None
     except LucidError as damage:
         return row | {"state": DAMAGED, "error": str(damage)}
-    except TypeError:
-        return row | {"state": DAMAGED, "error": f"{take.folder / 'result.json'} names an error that is none"}
     edit, seconds = request.edit, result.get("seconds")
     return row | {"state": state.value, "parent": request.parent, "edit": None if edit is None else _edit(edit, shot),
                   "keep": list(request.keep), "seed": request.seed if edit is None else request.seed_of(edit.layer),
                   "steps": request.steps or result.get("steps"),
                   "prompt": request.prompt if edit is None else request.prompt_of(edit.layer),
-                  "seconds": seconds if isinstance(seconds, (int, float)) else None, "verdict": _verdict(take),
+                  "seconds": seconds if _is_time(seconds) else None, "verdict": _verdict(take),
                   "error": str(error) if error else None}
 
 
@@ -76,6 +75,11 @@ def verdict_text(verdict: dict[str, Any]) -> str:
     if verdict["outcome"] == DAMAGED:
         return DAMAGED
     return brief(Total(Outcome(verdict["outcome"]), tuple(verdict["failed"]), verdict["score"]))
+
+
+def _is_time(seconds: Any) -> bool:
+    """Of one that was really taken; 1e999 in a JSON file is infinite."""
+    return isinstance(seconds, (int, float)) and 0 <= seconds < _LONGEST        # of NaN neither holds
 
 
 def _verdict(take: Take) -> dict[str, Any] | None:

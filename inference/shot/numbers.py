@@ -8,7 +8,14 @@ from pathlib import Path
 
 from .store import disk_error
 
-_DELETED = re.compile(r"\.deleted-(\d+)")         # an empty file: no number up to this one is given again
+_NUMBER = re.compile(r"[0-9]{4,9}")
+_DELETED = re.compile(r"\.deleted-([0-9]{4,9})")         # an empty file: no number up to this one is given again
+
+
+def take_number(path: Path) -> int | None:
+    """Which take a folder is called as; None for another name. Each number has one name alone: "0003", "12345"."""
+    number = int(path.name) if _NUMBER.fullmatch(path.name) else 0
+    return number if f"{number:04d}" == path.name else None
 
 
 def reserve(root: Path) -> Path:
@@ -18,7 +25,7 @@ def reserve(root: Path) -> Path:
     """
     try:
         root.mkdir(exist_ok=True)
-        number = max((int(path.name) for path in root.iterdir() if path.name.isdecimal() and path.is_dir()), default=0) + 1
+        number = max((take_number(path) or 0 for path in root.iterdir() if path.is_dir()), default=0) + 1
         while True:
             number = max(number, _last_deleted(root) + 1)       # asked after the list: it is noted before a take goes
             folder = root / f"{number:04d}"

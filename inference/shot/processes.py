@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .store import disk_error
 
+# for Popen, of what this process's end and its terminal's Ctrl-C are not to reach: a session of its own; on Windows
+# CREATE_NO_WINDOW and CREATE_NEW_PROCESS_GROUP, so that no console appears either
+DETACHED: dict[str, Any] = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
 _BEHIND = 1 << 30       # Windows locks bytes, and nobody reads one so far behind the end
 
 
 def alive(pid: int) -> bool:
-    """Whether there is a process with this number on this machine."""
+    """Whether there is a process with this number on this machine. After a reboot it may be quite another one."""
+    if not 0 < pid < 1 << 31:
+        return False
     if os.name == "nt":
         import ctypes
 

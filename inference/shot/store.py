@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from .upgrade import upgraded
 MANIFEST = "shot.json"
 SUFFIX = ".lucid"
 _CHUNK = 1 << 20
+
+Stop = Callable[[], bool]       # whether nobody wants the rest of what takes long
 
 
 def sha256_file(path: Path) -> str:
@@ -71,13 +73,18 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 def read_json(path: Path, code: str, hint: str) -> dict[str, Any]:
     """Read a JSON object; a missing, unreadable or malformed file raises ``code`` with ``hint``."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise LucidError(code, f"{path} cannot be read: {reason}", hint) from error
     if not isinstance(data, dict):
         raise LucidError(code, f"{path} holds no JSON object", hint)
     return data
+
+
+def refuse_constant(name: str) -> None:
+    """For json's ``parse_constant``: NaN and Infinity are no JSON. Raises ValueError."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def disk_error(path: Path, error: OSError) -> LucidError:
@@ -118,10 +125,19 @@ def new_shot_folder(target: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def seal(folder: Path, shot: Shot) -> Shot:
+def go_on(stop: Stop | None) -> None:
+    """Asked from file to file by what takes long. Raises CANCELLED once nobody wants the rest."""
+    if stop is not None and stop():
+        raise LucidError("CANCELLED", "it was stopped", "start it again when you want it")
+
+
+def seal(folder: Path, shot: Shot, stop: Stop | None = None) -> Shot:
     """Bring every file below ``folder`` to the disk, hash it, and write the manifest last. Returns the shot with its hashes.
-    Raises DISK_WRITE."""
-    files = {path.relative_to(folder).as_posix(): _settled(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    Raises DISK_WRITE, and CANCELLED after ``stop``: then there is no manifest."""
+    files = {}
+    for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
+        go_on(stop)
+        files[path.relative_to(folder).as_posix()] = _settled(path)
     sealed = replace(shot, files=files)
     write_json(folder / MANIFEST, shot_to_json(sealed))
     return sealed

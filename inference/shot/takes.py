@@ -17,16 +17,17 @@ from typing import Any
 
 from ..errors import LucidError
 from .model import TakeRequest
-from .numbers import reserve
+from .numbers import reserve, take_number
 from .processes import alive, locked
 from .requests import SCHEMA, request_from_json, request_to_json
-from .store import MANIFEST, disk_error, read_json, sha256_file, write_atomic, write_json
+from .store import MANIFEST, disk_error, read_json, refuse_constant, sha256_file, write_atomic, write_json
 
 TAKES = "takes"
 REFERENCES = "references"
-_REQUEST, _CANCEL, _FAVOURITE = "request.json", "cancel", "favourite"
-_STARTED, _RESUMED = "started", "resumed"
+REQUEST, _CANCEL, _FAVOURITE = "request.json", "cancel", "favourite"
+_STARTED, _RESUMED, _PROGRESS = "started", "resumed", "progress"
 _HINT = "generate a new take"
+_MOST = 1e15            # of numbers that are shown: no step, and no second of a time that is left, comes near it
 
 
 class State(Enum):
@@ -36,6 +37,9 @@ class State(Enum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+
+
+_ENDS = tuple(state.value for state in (State.DONE, State.CANCELLED, State.FAILED, State.INTERRUPTED))     # of a result
 
 
 @dataclass(frozen=True)
@@ -77,34 +81,39 @@ class Take:
         return files
 
     def result(self) -> dict[str, Any] | None:
+        """How it ended, None before: ``state`` is a State's value, ``error`` that of LucidError.to_json() where there is one.
+        Raises TAKE_INVALID, also for the result of a Lucid that knows more states than this one."""
         path = self.folder / "result.json"
-        return read_json(path, "TAKE_INVALID", _HINT) if path.is_file() else None
+        result = read_json(path, "TAKE_INVALID", _HINT) if path.is_file() else None
+        if result is not None and (result.get("state") not in _ENDS or not _is_error(result.get("error"))):
+            raise self._invalid(path.name)
+        return result
 
     def events(self) -> list[dict[str, Any]]:
-        """Every event so far; a last line still being written is left out. Raises TAKE_INVALID."""
+        """Every event so far; a last line still being written is left out. Each has its name as ``event``, and a "progress" its
+        ``done``, ``total``, ``text`` and ``seconds_left`` (None while nobody knows). Raises TAKE_INVALID."""
         path = self.folder / "events.jsonl"
         if not path.is_file():
             return []
         try:
-            events = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+            lines = path.read_bytes().split(b"\n")[:-1]
+            events = [json.loads(line, parse_constant=refuse_constant) for line in lines]
         except ValueError as error:
             raise self._invalid(path.name) from error
-        if not all(isinstance(event, dict) for event in events):
+        if not all(map(_is_event, events)):
             raise self._invalid(path.name)
         return events
 
-    def state(self) -> State:
+    def state(self, *, mine: bool = False) -> State:
         """A take without a result whose last process is gone was interrupted; it is never taken for a whole one. A resumed
         take is queued until a process starts it again.
 
-        Raises TAKE_INVALID, also for the result of a Lucid that knows more states than this one.
+        Its process is gone when nobody has its lock, see :meth:`alone`: another process may have the old one's number by now.
+        ``mine`` is for who has the lock: then nobody else is at it. Raises TAKE_INVALID.
         """
         result = self.result()
         if result is not None:
-            try:
-                return State(result.get("state"))
-            except ValueError as error:
-                raise self._invalid("result.json") from error
+            return State(result["state"])
         events = self.events()
         if not events:
             return State.QUEUED
@@ -113,7 +122,10 @@ class Take:
             raise self._invalid("events.jsonl")
         if starts[-1]["event"] == _RESUMED:
             return State.QUEUED
-        return State.RUNNING if alive(starts[-1]["pid"]) else State.INTERRUPTED
+        if not mine and alive(starts[-1]["pid"]) and self._is_locked():
+            return State.RUNNING
+        result = self.result()          # it may have ended since that was asked first
+        return State(result["state"]) if result is not None else State.INTERRUPTED
 
     def check_queued(self) -> None:
         """Raises TAKE_NOT_QUEUED for one that has been started, unless it was resumed since, TAKE_INVALID."""
@@ -124,10 +136,18 @@ class Take:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No other process runs or resumes it meanwhile. Raises TAKE_NOT_QUEUED where one does already, DISK_WRITE."""
-        with locked(self.folder / _REQUEST) as mine:
+        with locked(self.folder / REQUEST) as mine:
             if not mine:
                 raise LucidError("TAKE_NOT_QUEUED", f"another process is at take {self.number}", "wait for it, or cancel it")
             yield
+
+    def _is_locked(self) -> bool:
+        """Also where that cannot be asked, of a shot that is read-only here: the process that lives decides then."""
+        try:
+            with locked(self.folder / REQUEST) as free:
+                return not free
+        except LucidError:
+            return True
 
     @property
     def cancel_asked(self) -> bool:
@@ -174,11 +194,11 @@ class Take:
 
     def _asked(self) -> tuple[TakeRequest, str]:
         """The request, and the sha256 of the shot it was made for."""
-        data = read_json(self.folder / _REQUEST, "TAKE_INVALID", _HINT)
+        data = read_json(self.folder / REQUEST, "TAKE_INVALID", _HINT)
         try:
             return request_from_json(data)
         except ValueError as error:
-            raise LucidError("TAKE_INVALID", f"{self.folder / _REQUEST} is not what a {SCHEMA} writes there: {error}",
+            raise LucidError("TAKE_INVALID", f"{self.folder / REQUEST} is not what a {SCHEMA} writes there: {error}",
                              _HINT) from error
 
     def _invalid(self, name: str) -> LucidError:
@@ -200,7 +220,7 @@ def new_take(shot_folder: Path, request: TakeRequest, *, references: Mapping[str
     try:
         for data in (data for found in pictures.values() for data in found):
             write_atomic(folder / REFERENCES / _name_of(data), data)
-        write_json(folder / _REQUEST, request_to_json(replace(request, references=named), shot))
+        write_json(folder / REQUEST, request_to_json(replace(request, references=named), shot))
     except LucidError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -212,12 +232,12 @@ def resume(take: Take) -> None:
     TAKE_NOT_QUEUED where another process resumes it too, TAKE_INVALID, DISK_WRITE."""
     _check_resumable(take)
     with take.alone():
-        _check_resumable(take)      # it may have been resumed, and more, since that was looked at
+        _check_resumable(take, mine=True)       # it may have been resumed, and more, since that was looked at
         _queue_again(take)
 
 
-def _check_resumable(take: Take) -> None:
-    state = take.state()
+def _check_resumable(take: Take, *, mine: bool = False) -> None:
+    state = take.state(mine=mine)
     if state not in (State.INTERRUPTED, State.CANCELLED):
         hints = {State.QUEUED: "run it: run-take SHOT N", State.RUNNING: "wait for it, or cancel it",
                  State.DONE: "edit it, or generate a new take", State.FAILED: _HINT}
@@ -242,7 +262,7 @@ def list_takes(shot_folder: Path) -> list[Take]:
     root = shot_folder / TAKES
     if not root.is_dir():
         return []
-    takes = [Take(path) for path in root.iterdir() if path.is_dir() and path.name.isdecimal()]
+    takes = [Take(path) for path in root.iterdir() if take_number(path) is not None and path.is_dir()]
     return sorted(takes, key=lambda take: take.number)
 
 
@@ -262,6 +282,24 @@ def _shot_hash(shot_folder: Path) -> str:
     except OSError as error:
         raise LucidError("SHOT_MISSING", f"{shot_folder} is not a shot: its {MANIFEST} cannot be read",
                          "give a NAME.lucid folder made by capture") from error
+
+
+def _is_event(event: Any) -> bool:
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return False
+    left = event.get("seconds_left")
+    return event["event"] != _PROGRESS or (
+        all(map(_is_number, (event.get("done"), event.get("total"), 0 if left is None else left)))
+        and "seconds_left" in event and isinstance(event.get("text"), str))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST       # no NaN is less
+
+
+def _is_error(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and value.keys() == {"code", "text", "hint"}
+                             and all(isinstance(part, str) for part in value.values()))
 
 
 def _read_reference(path: Path) -> bytes:

@@ -8,7 +8,6 @@ import os
 import socket
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import Any
 
 from ..errors import LucidError
 from ..home import lucid_home
-from ..shot.processes import alive
+from ..shot.processes import DETACHED, alive
 from ..shot.store import disk_error
 from .protocol import (
     HELLO,
@@ -220,13 +219,11 @@ def start(python: Path, entry: Path, *, environment: Mapping[str, str] | None = 
         stream = log.open("ab")
     except OSError as error:
         raise disk_error(log, error) from error
-    # CREATE_NO_WINDOW and CREATE_NEW_PROCESS_GROUP: no console appears, and Ctrl-C in Blender's is not the worker's
-    detached: dict[str, Any] = {"creationflags": 0x08000200} if sys.platform == "win32" else {"start_new_session": True}
     with stream:
         log_from = stream.tell()
         try:
             process = subprocess.Popen([str(python), str(entry), "serve", *arguments], stdin=subprocess.DEVNULL, stdout=stream,
-                                       stderr=subprocess.STDOUT, cwd=log.parent, env=environment, **detached)
+                                       stderr=subprocess.STDOUT, cwd=log.parent, env=environment, **DETACHED)
         except OSError as error:
             raise LucidError("WORKER_START", f"the worker's Python '{python}' cannot be started: {error.strerror or error}",
                              "press Check in the Lucid preferences, or run python3 scripts/lucid.py doctor") from error

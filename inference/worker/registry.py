@@ -77,7 +77,8 @@ class Jobs:
             if known is not None and (not known.over or _settled(take, submit.action)):
                 return known
             if submit.action == RESUME and take.state() is not State.QUEUED:
-                _let_go(take)
+                if take.state() is State.RUNNING:
+                    raise LucidError("TAKE_NOT_QUEUED", f"another process is at take {take.number}", "wait for it, or cancel it")
                 resume(take)
             take.check_queued()
             return self._enqueue(Job(number, str(folder), take.number, WAITING), take)
@@ -231,14 +232,6 @@ def _settled(take: Take, action: str) -> bool:
     """Whether an ended job stays as it is when its take is asked for again. The disk decides: it may have been resumed."""
     state = take.state()
     return state is State.DONE or (action != RESUME and state is not State.QUEUED)
-
-
-def _let_go(take: Take) -> None:
-    """A take says that it runs for as long as its process lives, also where its end could not be written (a full disk). If this
-    server was that process, it is cancelled. Raises TAKE_NOT_QUEUED where it does run."""
-    if take.state() is State.RUNNING:
-        with take.alone():
-            take.finish(State.CANCELLED, error=None)
 
 
 def _log(text: str) -> None:

@@ -181,6 +181,15 @@ def show_takes() -> Iterator[float]:
     yield 1.0           # Blender reads the thumbnails by itself
 
 
+def delete() -> Iterator[float]:
+    """The cancelled one."""
+    runtime = bpy.context.window_manager.lucid
+    stalls.phase = "delete"
+    notes["deleted"] = call(bpy.ops.lucid.take_delete, number=1)
+    yield 1.0
+    notes["after_delete"] = [row.number for row in runtime.takes]
+
+
 class EVERY_PT_panel(bpy.types.Panel):
     """Whatever Lucid draws, open, wherever it is drawn: closed panels draw nothing."""
 
@@ -238,7 +247,7 @@ def session() -> Iterator[float]:
     notes["viewport"] = [region.x, region.y, region.width // 2, region.height]
     notes["scale"] = bpy.context.preferences.system.ui_scale
     yield from photograph("empty_panel")
-    for part in (mark_and_prompt, preview, capture, generate, bring_back, every_panel, point, edit, compare_and_undo,
+    for part in (mark_and_prompt, preview, capture, generate, bring_back, every_panel, point, edit, compare_and_undo, delete,
                  leave_a_job):
         notes["part"] = part.__name__
         yield from part()

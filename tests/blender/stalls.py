@@ -35,13 +35,14 @@ class Stalls:
             wanted |= event
         sys.monitoring.set_events(_TOOL, wanted)
 
-    def told(self) -> dict[str, dict[str, tuple[float, float]]]:
+    def told(self) -> dict[str, dict[str, tuple[float, float, float]]]:
         """By phase and called function, in milliseconds: the longest call by the thread's own clock, which does not run while
-        others have the processor, and the median call by the clock on the wall."""
-        found: dict[str, dict[str, tuple[float, float]]] = {}
+        others have the processor; and by the clock on the wall the median call and the longest."""
+        found: dict[str, dict[str, tuple[float, float, float]]] = {}
         for (phase, name), spent in self._calls.items():
             own, wall = zip(*spent, strict=True)
-            found.setdefault(phase, {})[name] = (round(1000.0 * max(own), 2), round(1000.0 * statistics.median(wall), 2))
+            times = max(own), statistics.median(wall), max(wall)
+            found.setdefault(phase, {})[name] = tuple(round(1000.0 * each, 2) for each in times)
         return found
 
     def _enter(self, code: CodeType, *rest: Any) -> Any:

@@ -23,6 +23,7 @@ WALK, NEXT = (Path(__file__).with_name(name) for name in ("interface_session.py"
 WIDTH, HEIGHT = 1600, 1300
 CANCELLED_IN = 5.0      # seconds: a step of the model on two busy cores, which is what a cancel waits for
 LONGEST = 50.0          # milliseconds that Lucid may hold the main thread
+WAITED = 300.0          # by the clock on the wall, on two cores that generate
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,12 @@ def test_blender_stays_usable_while_it_generates(interface: Interface) -> None:
     assert interface.changed("generating", "empty_panel") > 0.02      # the progress bar and the list
 
 
-@pytest.mark.parametrize("phase", ["capture", "generate", "import", "point", "cut"])
+@pytest.mark.parametrize("phase", ["capture", "generate", "import", "point", "cut", "delete"])
 def test_lucid_never_holds_the_main_thread(interface: Interface, phase: str) -> None:
-    """Frames of a capture do not count. See ``Stalls.told``: the worker works at the same time."""
+    """Frames of a capture do not count. The worker works at the same time, so the longest call by the clock on the wall, which
+    also counts what others had the processor for, may be longer: a disk that is waited for, or a lock, would be seen there."""
     calls = interface.notes["calls"][phase]
-    assert calls and {name: spent for name, spent in calls.items() if max(spent) > LONGEST} == {}
+    assert calls and {name: spent for name, spent in calls.items() if max(spent[:2]) > LONGEST or spent[2] > WAITED} == {}
 
 
 def test_the_take_is_on_a_timeline_of_its_own(interface: Interface) -> None:
@@ -232,12 +234,17 @@ def test_a_closed_eye_hides_a_layer_in_the_cut(interface: Interface) -> None:
     assert interface.changed("ball_hidden", "compared_3", "picture") > 0.005
 
 
+def test_a_take_is_deleted(interface: Interface) -> None:
+    assert interface.notes["deleted"] == "FINISHED" and interface.notes["after_delete"] == [2, 3]
+    assert not (interface.folder / "lucid" / "street.lucid" / "takes" / "0001").exists()
+
+
 def test_a_take_outlives_the_blender_that_was_killed(interface: Interface) -> None:
     """The next one sees it, follows it to its end, and imports it."""
     after = interface.notes["next"]
     states = dict(after["takes"])
     assert states.pop(4) in ("QUEUED", "RUNNING") and after["running"]
-    assert states == {1: "CANCELLED", 2: "DONE", 3: "DONE"}
+    assert states == {2: "DONE", 3: "DONE"}
     assert after["after"][-1] == [4, "DONE"]
     assert "Take 4" in after["notice"] and "To Timeline" in after["notice"]
     assert after["import"] in ("RUNNING_MODAL", "FINISHED") and after["shown"] == ["lucid street take 4 · final"]

@@ -95,6 +95,20 @@ def test_closing_it_early_leaves_nothing(empty: bpy.types.Scene, tmp_path: Path,
     assert _state(empty) == before
 
 
+def test_a_scene_that_is_deleted_meanwhile_ends_it(empty: bpy.types.Scene, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another window may."""
+    _odd_scene(empty)
+    _one_frame_a_step(monkeypatch)
+    steps = capture_shot(empty, CaptureSpec(Frames(1, 40), SIZE), tmp_path / "a.lucid")
+    next(step for step in steps if step.done)
+    bpy.data.scenes.new("Other")
+    bpy.data.scenes.remove(empty)
+    with pytest.raises(LucidError, match="SCENE_GONE"):
+        next(steps)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_steps_do_not_change_the_shot(empty: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ball = add_sphere("Ball", detail=24)
     ball.keyframe_insert("location", frame=1)

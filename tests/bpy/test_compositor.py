@@ -11,7 +11,7 @@ import bpy
 import cv2
 import numpy as np
 import pytest
-from lucid.addon.compositor import compositor_group
+from lucid.addon.compositor import compositor_group, groups_showing, remove_groups
 from lucid.addon.timeline import import_take
 from lucid.addon.verified import verified_take
 from lucid.inference.conditioning.transfer import codes_to_linear
@@ -167,6 +167,23 @@ def test_another_take_lies_beside_and_the_same_comes_once(scene: bpy.types.Scene
     assert np.abs(_rendered(place, 5, tmp_path / "out.png") - final).max() <= 1.0
     assert compositor_group(scene, verified_take(folder, 1, captured=True)) == (place, first)
     assert len(bpy.data.node_groups) == 3 and _node(place).inputs["Ball"].default_value == 0.25
+
+
+def test_a_takes_group_goes_with_its_nodes_and_images(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    folder = tmp_path / "walk.lucid"
+    shot = make_shot(folder, frames=Frames(4, 5), size=SIZE)
+    first, second, third = (_finished(folder, shot, _take(folder, shot, seed), {}, {}) for seed in (1, 2, 3))
+    place, _ = compositor_group(scene, verified_take(folder, 1, captured=True))
+    compositor_group(scene, verified_take(folder, 2, captured=True))
+    assert [len(groups_showing(take)) for take in (first, second, third)] == [1, 1, 0]
+    assert remove_groups(third) == 0 and len(bpy.data.node_groups) == 3
+    assert remove_groups(second) == 1 and not groups_showing(second)
+    assert _node(place).node_tree == groups_showing(first)[0]       # what is left is seen
+    assert not any("takes/0002" in image.filepath.replace("\\", "/") for image in bpy.data.images)
+    final = read_png(first.folder / "final/frame.0005.png") / 257.0
+    assert np.abs(_rendered(place, 5, tmp_path / "out.png") - final).max() <= 1.0
+    assert remove_groups(first) == 1 and [tree.name for tree in bpy.data.node_groups] == [place.compositing_node_group.name]
+    assert [node.bl_idname for node in place.compositing_node_group.nodes] == ["NodeGroupOutput"]
 
 
 def test_it_is_no_timeline(scene: bpy.types.Scene, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import wave
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,16 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from lucid.addon import verified
 from lucid.addon.cut import replace_take, replaceable
+from lucid.addon.strips import last_name
 from lucid.addon.timeline import import_take
 from lucid.addon.verified import verified_take
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Shot
-from lucid.inference.shot.store import open_shot, seal
+from lucid.inference.shot.store import open_shot, seal, sha256_file
+from lucid.operators.common import OfVerifiedTake
+from lucid.operators.takes import LUCID_OT_take_compare
 from lucid.tests.shots import make_shot
 from lucid.tests.takes import make_take
 from lucid.tests.timelines import final_frame, rendered_frame, strips_of
@@ -138,6 +143,11 @@ def test_a_replaced_take_keeps_what_was_done_to_its_strip(scene: bpy.types.Scene
     assert strip.blend_alpha == 1.0
 
 
+@pytest.mark.parametrize("folder", ["//lucid/hero.lucid/", "//lucid/hero.lucid", "/srv/hero.lucid/", "hero.lucid"])
+def test_a_shots_name_is_the_last_part_of_its_path(folder: str) -> None:
+    assert last_name(folder) == "hero.lucid"
+
+
 def _edits(strip: bpy.types.ImageStrip) -> tuple[object, ...]:
     return (strip.left_handle, strip.right_handle, strip.content_start, strip.transform.offset_x, strip.crop.min_y,
             strip.blend_type, strip.color_tag, strip.channel, strip.mute, [modifier.bright for modifier in strip.modifiers],
@@ -202,3 +212,32 @@ def test_show_and_replace_are_undone(scene: bpy.types.Scene, shot: Shot, tmp_pat
     assert _seen(bpy.data.scenes["Scene timeline"]) == ["lucid walk take 1 · final"]
     bpy.ops.ed.undo()
     assert _seen(bpy.data.scenes["Scene timeline"]) == ["lucid walk take 2 · final"]
+
+
+class _Compare:
+    """``lucid.take_compare`` in the middle of its steps, which an operator that a script calls never is."""
+
+    _steps, _verified, wanted = LUCID_OT_take_compare._steps, OfVerifiedTake._verified, OfVerifiedTake.wanted
+    number = 2
+
+
+def test_a_scene_that_is_deleted_while_the_other_take_is_checked_is_told(
+        scene: bpy.types.Scene, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "walk.lucid"
+    for seed in (1, 2):
+        make_take(folder, shot, seed=seed)
+    scene.lucid.shot = str(folder)
+    bpy.ops.lucid.takes_refresh()
+    bpy.ops.lucid.import_take(number=1)
+    monkeypatch.setattr(verified, "sha256_file", lambda path: (time.sleep(0.05), sha256_file(path))[1])
+    steps = _Compare()._steps(bpy.context)
+    next(steps)
+    bpy.data.scenes.remove(scene)
+    with pytest.raises(LucidError, match="SCENE_GONE"):
+        list(steps)
+    assert _seen(bpy.data.scenes["Scene timeline"]) == ["lucid walk take 1 · final"]
+
+
+def test_the_redo_panel_offers_no_other_take(registered: None) -> None:
+    for operator in (bpy.ops.lucid.take_show, bpy.ops.lucid.take_replace, bpy.ops.lucid.take_compare, bpy.ops.lucid.import_take):
+        assert operator.get_rna_type().properties["number"].is_hidden

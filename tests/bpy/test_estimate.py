@@ -28,15 +28,24 @@ def measured(home: Path) -> None:
     add_speed(home / FILE, Speed(work, "CPU", 4.0, 60.0, 30.0, 10**9, 8 * 10**8, 8 * 10**9))
 
 
+def look(scene: bpy.types.Scene) -> estimate.Facts:
+    """What a drawing asks for, and then the timer that it starts."""
+    estimate.facts(scene)
+    estimate._tick()
+    found = estimate.facts(scene)
+    assert found is not None
+    return found
+
+
 def said(scene: bpy.types.Scene) -> list[str]:
-    estimate.look(scene)
+    look(scene)
     lines, warning = estimate.lines(scene)
     return [*lines, *([warning] if warning else [])]
 
 
 def test_nothing_is_read_while_it_is_drawn(scene: bpy.types.Scene, home: Path) -> None:
     assert estimate.lines(scene) == ([], "") and estimate.windows(scene) is None
-    estimate.look(scene)
+    look(scene)
     measured(home)
     assert estimate.lines(scene)[0][-1] == UNMEASURED       # until the next look
     assert said(scene)[-1] != UNMEASURED
@@ -78,7 +87,7 @@ def test_after_capture_it_is_about_the_shot_and_as_the_command_line_says(scene: 
 def test_what_does_not_fit_is_a_warning(scene: bpy.types.Scene, home: Path) -> None:
     scene.lucid.use_size, scene.lucid.width, scene.lucid.height = True, 2560, 1440
     measured(home)
-    estimate.look(scene)
+    look(scene)
     lines, warning = estimate.lines(scene)
     assert "GB" in lines[-1] and warning == "it may need 20.8 GB of memory, this machine has 8.0: take a smaller size"
 
@@ -109,13 +118,22 @@ def test_a_shot_that_is_gone_is_said(scene: bpy.types.Scene, home: Path) -> None
 
 def test_a_missing_worker_is_noticed(scene: bpy.types.Scene, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LUCID_WORKER_PYTHON", raising=False)
-    assert not estimate.look(scene).worker
+    assert not look(scene).worker
     monkeypatch.setenv("LUCID_WORKER_PYTHON", bpy.app.binary_path or __file__)
-    assert estimate.look(scene).worker
+    assert look(scene).worker
+
+
+def test_two_scenes_that_are_drawn_in_turn_are_both_known(scene: bpy.types.Scene, home: Path) -> None:
+    other = bpy.data.scenes.new("Other")
+    other.lucid.weights = "owner/name"
+    for drawn in (scene, other, scene, other):
+        assert estimate.facts(drawn) is None
+    estimate._tick()
+    assert estimate.facts(scene).weights == "mini" and estimate.facts(other).habits is None
 
 
 def test_nothing_stays(scene: bpy.types.Scene, home: Path) -> None:
     estimate.facts(scene)
-    estimate.look(scene)
+    look(scene)
     estimate.forget()
     assert not bpy.app.timers.is_registered(estimate._tick) and estimate.facts(scene) is None

@@ -15,12 +15,16 @@ from pathlib import Path
 
 import bpy
 import pytest
-from lucid.addon import following, handlers, session, worker, worker_state
+from lucid.addon import following, handlers, measuring, session, worker, worker_state
+from lucid.addon.dispatch import Asked
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
+from lucid.inference.shot.store import open_shot
 from lucid.inference.shot.takes import State, get_take, new_take
 from lucid.inference.worker import client
+from lucid.inference.worker.held import Held
 from lucid.tests.shots import make_shot
+from lucid.tests.takes import make_take
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0        # seconds; a busy machine may take long to load torch
@@ -265,17 +269,18 @@ def test_a_take_in_the_hands_of_another_process_is_shown_without_a_worker(walk: 
     """The command line's, which is this process here."""
     bpy.ops.lucid.takes_refresh()
     runtime, take = bpy.context.window_manager.lucid, new_take(walk, TakeRequest("a street", steps=4))
-    take.emit("started")
-    session.take_up()
-    assert session.mirror() and runtime.running and not client.record_path().exists()
-    session.look_around()                   # another file is opened, and this one again
-    assert not session.running() and not runtime.running
-    session.take_up()
-    assert session.mirror()
-    take.emit("progress", done=1, total=4, text="one of four", seconds_left=3.0)
-    assert session.mirror() and (runtime.progress, runtime.text, runtime.seconds_left) == (0.25, "one of four", 3.0)
-    bpy.ops.lucid.cancel()
-    assert take.cancel_asked
+    with take.alone():
+        take.emit("started")
+        session.take_up()
+        assert session.mirror() and runtime.running and not client.record_path().exists()
+        session.look_around()                   # another file is opened, and this one again
+        assert not session.running() and not runtime.running
+        session.take_up()
+        assert session.mirror()
+        take.emit("progress", done=1, total=4, text="one of four", seconds_left=3.0)
+        assert session.mirror() and (runtime.progress, runtime.text, runtime.seconds_left) == (0.25, "one of four", 3.0)
+        bpy.ops.lucid.cancel()
+        assert take.cancel_asked
     take.finish(State.DONE, error=None)
     assert not session.mirror() and not session.running()
     assert bpy.context.window_manager.lucid_worker.notice == "Take 1 of walk was finished meanwhile: press To Timeline"
@@ -292,12 +297,41 @@ def test_there_is_nothing_to_take_up(walk: Path) -> None:
     assert not session.running()
     running = new_take(walk, TakeRequest("a street", steps=4))
     running.emit("started")
-    session.take_up()                       # which the damaged one does not hide
+    with running.alone():
+        session.take_up()                   # which the damaged one does not hide
     assert session.current().take == running
     session.stop_polling()
     bpy.context.window_manager.lucid.takes_of = ""
     session.look_around()
     assert not session.running() and bpy.context.window_manager.lucid_worker.notice == ""
+
+
+def test_what_is_measured_is_told_after_another_file_was_opened(walk: Path, tmp_path: Path) -> None:
+    item = measuring.start(walk, make_take(walk, open_shot(walk)))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))        # it resets what is mirrored
+    runtime = bpy.context.window_manager.lucid
+    assert not runtime.measuring
+    assert measuring.mirror() and runtime.measuring
+    item.stop()
+    item.wait(20.0)
+    assert not measuring.mirror() and not runtime.measuring
+
+
+def test_a_question_that_breaks_is_answered(registered: None) -> None:
+    def breaks(_held: Held) -> str:
+        raise ZeroDivisionError("what nobody\nthought of")
+
+    asked, raised = Asked(breaks), []
+
+    def answered() -> bool:
+        try:
+            asked.poll()
+        except LucidError as error:
+            raised.append(error)
+        return bool(raised)
+
+    _until(answered, 5.0)
+    assert str(raised[0]) == r"INTERNAL: ZeroDivisionError('what nobody\nthought of') (please report it)"
 
 
 def test_switching_off_leaves_no_timer_and_no_thread(registered: None) -> None:

@@ -258,15 +258,36 @@ def test_without_a_worker_there_is_none_to_stop_and_no_window_for_preferences(ho
     assert "it has no preferences" in _refusal("preferences_open")
 
 
+def test_what_the_preferences_show_is_read_before_they_are_drawn(plan: Plan, home: Path, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    state = bpy.context.window_manager.lucid_worker
+    _look()
+    assert state.python == "" and "not set up on this machine" in state.missing and "Install Worker" in state.hint
+    monkeypatch.setenv("LUCID_WORKER_PYTHON", sys.executable)
+    _look()
+    assert (state.python, state.missing, state.hint) == (sys.executable, "", "")
+    item = install.start(Kind.INSTALL, plan)
+    assert item.shown == (0.0, "Installing", [])
+    seen = [item.shown]
+    while install.mirror():
+        seen.append(item.shown)
+        item.wait(0.02)
+    assert any(step != "Installing" for _part, step, _tail in seen), seen
+
+
+def _look() -> None:
+    worker_state.look()
+    while worker_state.mirror():
+        time.sleep(0.01)
+
+
 def test_a_record_that_others_may_have_written_is_told(home: Path) -> None:
     (home / "run").mkdir(parents=True)
     (home / "run" / "worker.json").write_text("{}")
     (home / "run" / "worker.json").chmod(0o644)
     assert "WORKER_FOREIGN" in _refusal("worker_stop")
     assert "WORKER_FOREIGN" in bpy.context.window_manager.lucid_worker.error
-    worker_state.look()
-    while worker_state.mirror():
-        time.sleep(0.01)
+    _look()
     assert "WORKER_FOREIGN" in bpy.context.window_manager.lucid_worker.error
 
 

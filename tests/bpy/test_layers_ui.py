@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -257,6 +258,20 @@ def test_references_are_pictures_of_eight_bits(staged: bpy.types.Scene, tmp_path
     assert not staged.lucid.environment.references
 
 
+def test_what_is_linked_is_not_changed(staged: bpy.types.Scene, tmp_path: Path) -> None:
+    make_take(_folder(), _shot())
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    with bpy.data.libraries.load(str(tmp_path / "scene.blend"), link=True) as (_theirs, ours):
+        ours.scenes = ["Scene"]
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "linking.blend"))
+    bpy.context.window.scene = next(scene for scene in bpy.data.scenes if scene.library)
+    bpy.ops.lucid.takes_refresh()
+    assert len(bpy.context.window_manager.lucid.takes) == 1
+    for operator in (bpy.ops.lucid.reference_add, bpy.ops.lucid.reference_remove, bpy.ops.lucid.take_restore):
+        assert "linked from another file" in _refusal(operator)
+
+
 def test_several_references_at_once_each_once(staged: bpy.types.Scene, tmp_path: Path) -> None:
     for name in "ab":
         _picture(tmp_path / f"{name}.png")
@@ -299,8 +314,10 @@ def test_restore_asks_for_the_same_again(staged: bpy.types.Scene, tmp_path: Path
     bpy.ops.ed.undo_push(message="before")
     assert bpy.ops.lucid.take_restore("EXEC_DEFAULT", True) == {"FINISHED"}
     again, pictures = take_request(staged, _shot())
-    assert again == request and ball.references[0].filepath.startswith("//walk.lucid/takes/0001/references/")
+    assert again == request and ball.references[0].filepath.startswith("//walk.lucid/references/")
     assert new_take(_folder(), again, references=pictures).request() == take.request()
+    shutil.rmtree(take.folder)      # what was restored does not need it
+    assert [path.is_file() for path in ball.reference_paths()] == [True]
     bpy.ops.ed.undo()
     assert bpy.context.scene.lucid.prompt == "a sea" and bpy.context.scene.lucid.environment.prompt == "waves"
 

@@ -38,7 +38,8 @@ def test_a_take_is_measured_and_its_row_says_what_came_out(room: Path) -> None:
     runtime = bpy.context.window_manager.lucid
     runtime.take_index = 0
     assert "was measured" in _refusal(bpy.ops.lucid.report_open)
-    assert bpy.ops.lucid.measure() == {"FINISHED"}
+    runtime.take_index = 1          # another one is asked for by its number
+    assert bpy.ops.lucid.measure(number=1) == {"FINISHED"}
     assert measuring.running() is None and not runtime.measuring and runtime.error == ""
     assert [row.heat for row in runtime.takes] == [True, False] and runtime.take_index == 0
     assert runtime.takes[0].verdict.split(",")[0].split(" ")[0] in ("pass", "fail") and runtime.takes[1].verdict == ""
@@ -48,10 +49,11 @@ def test_a_take_is_measured_and_its_row_says_what_came_out(room: Path) -> None:
 def test_grey_buttons_say_why(room: Path, scene: bpy.types.Scene) -> None:
     runtime = bpy.context.window_manager.lucid
     runtime.take_index = 1
-    assert "Choose a take that is done" in _refusal(bpy.ops.lucid.measure)
+    assert "TAKE_NOT_DONE" in _refusal(bpy.ops.lucid.measure)
+    assert "was measured" in _refusal(bpy.ops.lucid.report_open)
     assert "Nothing is being measured" in _refusal(bpy.ops.lucid.measure_cancel)
     scene.lucid.shot = str(room.with_name("other.lucid"))
-    assert "Choose a take that is done" in _refusal(bpy.ops.lucid.measure)
+    assert "No take is done yet" in _refusal(bpy.ops.lucid.measure)
 
 
 def test_what_the_worker_could_not_measure_is_told(room: Path) -> None:

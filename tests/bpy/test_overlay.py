@@ -37,11 +37,11 @@ def test_latent_frames_of_four() -> None:
 
 
 def test_it_goes_with_lucid(scene: bpy.types.Scene) -> None:
-    assert scene.lucid_windows is True and len(window_overlay._handles) == 2
-    scene.lucid_windows = False
+    assert scene.lucid.show_windows is True and len(window_overlay._handles) == 2
+    scene.lucid.show_windows = False
     lucid.unregister()
     try:
-        assert not window_overlay._handles and not hasattr(bpy.types.Scene, "lucid_windows")
+        assert not window_overlay._handles and not hasattr(bpy.types.Scene, "lucid")
     finally:
         lucid.register()
     assert len(window_overlay._handles) == 2

@@ -35,6 +35,15 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     bpy.utils.unregister_preset_path(str(tmp_path))
 
 
+@pytest.fixture(autouse=True)
+def label() -> Iterator[None]:
+    """Blender calls the menu after the preset that was chosen last."""
+    menu = bpy.types.LUCID_PT_shot_presets
+    before = menu.bl_label
+    yield
+    menu.bl_label = before
+
+
 def use(path: Path) -> None:
     assert bpy.ops.script.execute_preset(filepath=str(path), menu_idname="LUCID_PT_shot_presets") == {"FINISHED"}
 

@@ -15,7 +15,7 @@ import pytest
 from lucid.addon import session, worker
 from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size, TakeRequest
-from lucid.inference.shot.takes import State
+from lucid.inference.shot.takes import State, new_take, resume
 from lucid.inference.worker import client
 from lucid.tests.shots import make_shot
 
@@ -84,19 +84,44 @@ def test_a_worker_that_is_killed_leaves_a_take_that_resumes(walk: Path) -> None:
     assert status.error.code == "WORKER_DIED" and "Resume" in status.error.hint
 
 
-def test_what_cannot_start_is_told_and_the_take_says_so(walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's Python that cannot start one."""
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho 'lucid: BROKEN: no such thing (mend it)'\nexit 3\n")
     fake.chmod(0o755)
     monkeypatch.setenv("LUCID_WORKER_PYTHON", str(fake))
+
+
+def test_what_cannot_start_is_told_and_the_take_says_so(walk: Path, broken: None) -> None:
     job = session.ServedJob(walk, TakeRequest("a street", steps=1))
     status = _ended(job)
     assert status.state is State.FAILED and status.error is not None and status.error.code == "WORKER_START"
     assert "BROKEN: no such thing" in str(status.error) and job.take.state() is State.FAILED
 
 
+def test_a_take_that_another_process_has_is_not_ended(walk: Path, broken: None) -> None:
+    job = session.ServedJob(walk, TakeRequest("a street", steps=1))
+    with job.take.alone():                  # as the command line's, which has not said so yet
+        status = _ended(job)
+        assert status.state is State.QUEUED and job.take.result() is None
+    job.forget(2.0)
+
+
+def test_a_take_that_was_begun_stays_resumable(walk: Path, broken: None) -> None:
+    take = new_take(walk, TakeRequest("a street", steps=1))
+    take.emit("started")
+    take.finish(State.CANCELLED, error=None, seconds=1.0)
+    status = _ended(session.ServedJob(walk, None, take))
+    assert status.state is State.FAILED and status.error is not None and status.error.code == "WORKER_START"
+    assert take.state() is State.CANCELLED
+    resume(take)                            # it waits for a worker
+    assert _ended(session.ServedJob(walk, None, take)).state is State.FAILED
+    assert take.state() is State.QUEUED and take.result() is None
+
+
 def test_resume_wants_a_take_that_was_stopped(walk: Path, scene: bpy.types.Scene) -> None:
     scene.lucid.shot = str(walk)
     bpy.ops.lucid.takes_refresh()
-    with pytest.raises(RuntimeError, match="interrupted or cancelled"):
+    with pytest.raises(RuntimeError, match="no take yet"):
         bpy.ops.lucid.resume()

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -257,9 +259,71 @@ def test_the_dialog_says_what_goes(folder: Path) -> None:
     from lucid.operators.take_files import _what_goes
 
     bpy.ops.lucid.import_take(number=1)
-    for number, end in ((1, " 3 strips that show it go too."), (2, "undone.")):
-        said = _what_goes(get_take(folder, number))
-        assert said.startswith("4 frames, 0.") and said.endswith(end) and "cannot be undone" in said
+    waits = new_take(folder, TakeRequest("a"))
+    bpy.ops.lucid.takes_refresh()
+    for take, start, end in ((get_take(folder, 1), "Its 4 frames and", " 3 strips that show it go too."),
+                             (get_take(folder, 2), "Its 4 frames and", "undone."), (waits, "All its files", "undone.")):
+        said = _what_goes(bpy.context, take)
+        assert said.startswith(start) and said.endswith(end) and "cannot be undone" in said
+
+
+def test_no_operator_that_deletes_files_is_in_the_redo_panel(registered: None) -> None:
+    """There another number would delete another take, and nobody would be asked."""
+    deletes = re.compile(r"\b(set_aside|delete_take|rmtree|unlink|rmdir|remove_worker)\(")
+    found = {operator for name in dir(bpy.types) if name.startswith("LUCID_OT_")
+             for operator in (getattr(bpy.types, name),) if deletes.search(inspect.getsource(operator))}
+    assert bpy.types.LUCID_OT_take_delete in found
+    assert not [operator for operator in found if {"REGISTER", "UNDO"} <= operator.bl_options]
+    assert bpy.types.LUCID_OT_take_delete.bl_options == {"UNDO", "INTERNAL"}
+
+
+def test_files_that_stay_are_a_warning(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from lucid.inference.shot import discard
+    from lucid.operators import take_files
+
+    with patch.object(discard.shutil, "rmtree"):        # as where a player holds the files
+        bpy.ops.lucid.take_delete(number=1)
+        sweeping = take_files.Sweeping(1, next((folder / "takes").glob(".deleted-0001-*")))
+        sweeping.wait()
+    assert "some of its files could not be removed" in sweeping.warning()
+    assert f"Warning: {sweeping.warning()}\nInfo: Take 1 is deleted\n" in capfd.readouterr().out
+    take_files._sweepings.append(sweeping)              # as with a window, where a timer looks
+    assert not take_files._look_after_sweepings() and not take_files._sweepings
+    assert bpy.context.window_manager.lucid_worker.notice == sweeping.warning()
+    bpy.ops.lucid.take_delete(number=2)
+    assert not [path for path in (folder / "takes").iterdir() if path.is_dir()]
+
+
+def test_numbers_from_the_disk_that_blender_cannot_hold_are_left_out(folder: Path) -> None:
+    (folder / "takes" / "20250101120000").mkdir()
+    new_take(folder, TakeRequest("a", parent=10 ** 12, edit=Edit("Ball", (), "noise", 1.0)))
+    result = get_take(folder, 1).folder / "result.json"
+    result.write_text(result.read_text().replace('"seconds": 0.0', '"seconds": Infinity'))
+    result = get_take(folder, 2).folder / "result.json"
+    result.write_text(result.read_text().replace('"seconds": 0.0', '"seconds": 1e999'))
+    bpy.ops.lucid.takes_refresh()
+    rows = [(row.number, row.state, row.parent) for row in runtime().takes]
+    assert rows == [(1, "FAILED", 0), (2, "DONE", 0), (3, "QUEUED", 0)]
+    assert runtime().takes[1].details == "seed 2"
+
+
+def test_a_damaged_take_stops_no_other(folder: Path, shot: Shot) -> None:
+    from lucid.addon.pointing import chosen_take
+    from lucid.inference.conditioning.edits import unused_seed
+
+    make_take(folder, shot, seed=9)
+    (get_take(folder, 2).folder / "request.json").write_text("{")
+    (get_take(folder, 3).folder / "result.json").write_text("{")
+    bpy.ops.lucid.takes_refresh()                       # the newest is chosen, which is damaged
+    assert chosen_take(bpy.context, folder).number == 2
+    runtime().take_index = 0
+    with patch("lucid.inference.shot.takes.Take.state", autospec=True, return_value=State.DONE) as asked:
+        assert chosen_take(bpy.context, folder).number == 1 and asked.call_count == 1
+    assert unused_seed(folder, "Ball") == 10
+    for number in (1, 2):
+        (get_take(folder, number).folder / "result.json").unlink()
+    with pytest.raises(LucidError, match="TAKE_NOT_DONE"):
+        chosen_take(bpy.context, folder)
 
 
 def test_what_is_needed_or_at_work_is_not_deleted(folder: Path) -> None:
@@ -275,7 +339,7 @@ def test_what_is_needed_or_at_work_is_not_deleted(folder: Path) -> None:
     finally:
         runtime().running = False
     child.emit("started")
-    with pytest.raises(RuntimeError, match="TAKE_RUNNING"):
+    with child.alone(), pytest.raises(RuntimeError, match="TAKE_RUNNING"):
         bpy.ops.lucid.take_delete(number=3)
     child.finish(State.CANCELLED)
     bpy.ops.lucid.take_delete(number=3)

@@ -80,7 +80,7 @@ def test_of_two_processes_that_resume_a_take_the_second_changes_nothing(tmp_path
     resume(take)
     take.check_queued()
     take.emit("started")
-    with pytest.raises(LucidError, match="TAKE_NOT_QUEUED: take 1 is running"):
+    with take.alone(), pytest.raises(LucidError, match="TAKE_NOT_QUEUED: take 1 is running"):
         take.check_queued()
 
 

@@ -198,15 +198,15 @@ def test_a_take_that_cannot_be_run_is_refused(server: Server, shots: Path) -> No
         for action in ("run", "resume"):
             assert refusal(server, "POST", "/v1/jobs", wish(shots / "b.lucid", elsewhere.number, action=action)
                            ) == (409, "TAKE_NOT_QUEUED")
-    assert elsewhere.state() is State.RUNNING and elsewhere.result() is None
+        assert elsewhere.state() is State.RUNNING and elsewhere.result() is None
 
 
 def test_a_take_whose_end_could_not_be_written_can_be_resumed(server: Server, shots: Path) -> None:
-    """It says that it runs, in the worker's process, and the worker is not at it."""
+    """Its events say that it runs, in the worker's process, and the worker is not at it."""
     take = new_take(shots / "b.lucid", REQUEST)
     started_line = {"time": 0.0, "event": "started", "pid": server.record.pid}
     (take.folder / "events.jsonl").write_text(json.dumps(started_line) + "\n")
-    assert take.state() is State.RUNNING
+    assert take.state() is State.INTERRUPTED
     assert refusal(server, "POST", "/v1/jobs", wish(shots / "b.lucid", take.number)) == (409, "TAKE_NOT_QUEUED")
     job = server.submit(shots / "b.lucid", take.number, "resume")
     assert job.state == "queued" and take.state() is State.QUEUED
