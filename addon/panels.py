@@ -34,5 +34,5 @@ def said(layout: bpy.types.UILayout, *texts: str, width: int = 40) -> None:
     """What there is to know, greyed: nothing to click."""
     column = layout.column(align=True)
     column.active = False
-    for line in lines_of(*texts, width=width):
+    for line in lines_of(*(text[:1].upper() + text[1:] for text in texts), width=width):
         column.label(text=line)

@@ -101,7 +101,7 @@ def _draw_worker(box: bpy.types.UILayout) -> None:
 
     worker_state.look_soon()
     state = bpy.context.window_manager.lucid_worker
-    row = box.row()
+    row = box.split(factor=0.8)
     row.label(text=state.text or iface_("The worker is asked"), icon="INFO")
     row.operator("lucid.worker_stop", text="Stopping" if state.stopping else "Stop Worker", icon="CANCEL")
     if state.error:
