@@ -38,7 +38,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     runpy.run_path(str(ROOT / "inference" / "__main__.py"))["load_package"](ROOT)
-    if importlib.util.find_spec("numpy") is None:       # the worker has it
+    if not all(map(importlib.util.find_spec, ("numpy", "PIL"))):       # the worker has them
         from lucid.scripts.setup.environments import worker_python
 
         os.execv(worker_python(), [str(worker_python()), *sys.argv])
