@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import bpy
 import pytest
@@ -20,6 +19,7 @@ from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, Size
 from lucid.inference.shot.store import open_shot
 from lucid.tests.captured import add_camera, add_cube, add_sphere
+from lucid.tests.states import differences, everything
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = CaptureSpec(Frames(1, 3), Size(32, 16), actors=("Ball",), passes=tuple(PASS_TEXTS), samples=1)
@@ -122,67 +122,20 @@ def full(empty: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return empty
 
 
-_SKIPPED = {"rna_type", "original", "depsgraph", "bl_rna", "stats", "is_evaluated", "use_nodes"}
-_WALKED = {"view_layers", "children", "material_slots", "modifiers", "timeline_markers", "views"}
-
-
-def _values(item: Any, depth: int = 0) -> dict[str, Any]:
-    """Every plain property of a piece of Blender's data, those of its embedded parts too; other datablocks by name."""
-    found: dict[str, Any] = {}
-    for prop in item.bl_rna.properties:
-        name = prop.identifier
-        if name in _SKIPPED:
-            continue
-        value = getattr(item, name)
-        if prop.type == "COLLECTION":
-            if name in _WALKED:
-                found[name] = [_values(part, depth + 1) for part in value]
-        elif prop.type != "POINTER":
-            found[name] = tuple(value) if getattr(prop, "is_array", False) else value
-        elif value is None or isinstance(value, bpy.types.ID):
-            found[name] = value and value.name
-        elif depth < 4:
-            found[name] = _values(value, depth + 1)
-    return found
-
-
-def _everything(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Scene, render, Cycles, view layers, objects, cameras and worlds; how much of everything there is; handlers; undo."""
-    state = {f"{kind} {item.name}": _values(item) for kind in ("scenes", "objects", "cameras", "worlds", "lights", "materials")
-             for item in getattr(bpy.data, kind)}
-    state["counts"] = {prop.identifier: len(getattr(bpy.data, prop.identifier)) for prop in bpy.data.bl_rna.properties
-                       if prop.type == "COLLECTION" and prop.identifier not in {"images", "all_ids"}}
-    state["images"] = [image.name for image in bpy.data.images if image.type != "RENDER_RESULT"]
-    state["handlers"] = {name: len(found) for name in dir(bpy.app.handlers)
-                         if isinstance(found := getattr(bpy.app.handlers, name), list)}
-    capfd.readouterr()
-    bpy.context.window_manager.print_undo_steps()
-    state["undo"] = [line.split("name=")[-1] for line in capfd.readouterr().out.splitlines() if "name=" in line]
-    return state
-
-
-def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in before.keys() | after.keys():
-            yield from _differences(before.get(key), after.get(key), f"{path}.{key}")
-    elif before != after:
-        yield f"{path}: {before} became {after}"
-
-
 def _steps(folder: Path, scene: bpy.types.Scene) -> Iterator[Progress]:
     return capture_shot(scene, EVERYTHING, folder / "a.lucid")
 
 
 def test_a_capture_of_everything_changes_nothing(full: bpy.types.Scene, tmp_path: Path,
                                                  capfd: pytest.CaptureFixture[str]) -> None:
-    before = _everything(capfd)
+    before = everything(capfd)
     assert before["undo"] and len(before["objects Cube"]) > 50
     said = []
     for step in _steps(tmp_path, full):
         said.append(step.text)
-        assert list(_differences(before, _everything(capfd))) == [], step
+        assert list(differences(before, everything(capfd))) == [], step
     assert len(said) > 8 and len(open_shot(tmp_path / "a.lucid").layers) >= 2
-    assert list(_differences(before, _everything(capfd))) == []
+    assert list(differences(before, everything(capfd))) == []
 
 
 # the steps of a capture, each with its own settings
@@ -209,11 +162,11 @@ def test_stopping_changes_nothing(stage: str, full: bpy.types.Scene, tmp_path: P
                                   capfd: pytest.CaptureFixture[str]) -> None:
     if "volumes" in stage:
         _cloud_for_hair()
-    before = _everything(capfd)
+    before = everything(capfd)
     steps = _steps(tmp_path, full)
     _until(steps, stage)
     steps.close()
-    assert list(_differences(before, _everything(capfd))) == []
+    assert list(differences(before, everything(capfd))) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,11 +186,11 @@ def test_an_error_in_the_middle_changes_nothing(stage: str, full: bpy.types.Scen
                                                 capfd: pytest.CaptureFixture[str]) -> None:
     if "volumes" in stage:
         _cloud_for_hair()
-    before = _everything(capfd)
+    before = everything(capfd)
     steps = _steps(tmp_path, full)
     _until(steps, stage)
     with pytest.raises(LucidError, match="DISK_WRITE"), _full_disk():
         next(steps)
         next(steps)     # of two steps, one writes
-    assert list(_differences(before, _everything(capfd))) == []
+    assert list(differences(before, everything(capfd))) == []
     assert list(tmp_path.iterdir()) == []

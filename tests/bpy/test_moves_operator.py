@@ -17,6 +17,7 @@ from lucid.inference.conditioning.moves import stages_of
 from lucid.inference.conditioning.words import camera_words
 from lucid.inference.shot.model import Size
 from lucid.tests.captured import add_cube
+from lucid.tests.states import differences, everything
 from mathutils import Matrix, Vector
 
 SIZE = Size(640, 360)
@@ -315,14 +316,16 @@ def test_what_else_moves_the_camera_is_told(camera: bpy.types.Object) -> None:
 
 
 @pytest.mark.parametrize("kind", [name for name, *_ in KINDS])
-def test_one_undo_step_takes_a_move_back(camera: bpy.types.Object, kind: str) -> None:
+def test_one_undo_step_takes_a_move_back(camera: bpy.types.Object, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     _walk((2.0, 0.0, 0.0), (1, 40))
     bpy.context.scene.frame_set(1)
     before = camera.matrix_world.copy(), camera.data.lens
     bpy.ops.ed.undo_push(message="before")
+    all_before = everything(capfd)
     assert bpy.ops.lucid.camera_move("EXEC_DEFAULT", True, kind=kind) == {"FINISHED"}
     assert _knots(bpy.context.scene.camera)
     bpy.ops.ed.undo()
+    assert [each for each in differences(all_before, everything(capfd)) if not each.startswith(".undo")] == []
     camera = bpy.context.scene.camera
     bpy.context.scene.frame_set(30)
     assert (camera.matrix_world.copy(), camera.data.lens) == before

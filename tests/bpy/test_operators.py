@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 import pytest
@@ -12,6 +13,7 @@ from lucid.inference.errors import LucidError
 from lucid.inference.shot.model import Frames, TakeRequest
 from lucid.inference.shot.takes import State, list_takes
 from lucid.tests.shots import make_shot
+from lucid.tests.states import differences, everything
 from lucid.tests.takes import make_take
 
 
@@ -138,15 +140,22 @@ def test_a_take_that_was_tampered_with_ends_the_job(saved: bpy.types.Scene, tmp_
     assert "TAKE_INVALID" in bpy.context.window_manager.lucid.error
 
 
-def test_import_is_undone(saved: bpy.types.Scene, tmp_path: Path) -> None:
+def _without_steps(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What differs beside the list of undo steps, which holds what can be redone."""
+    return [each for each in differences(before, after) if not each.startswith(".undo")]
+
+
+def test_import_is_undone(saved: bpy.types.Scene, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shot = make_shot(tmp_path / "walk.lucid", frames=Frames(1, 2))
     make_take(tmp_path / "walk.lucid", shot)
     saved.lucid.shot = "//walk.lucid/"
     bpy.ops.ed.undo_push(message="before")
+    before = everything(capfd)
     assert bpy.ops.lucid.import_take("EXEC_DEFAULT", True) == {"FINISHED"}
     assert "Scene timeline" in bpy.data.scenes
     bpy.ops.ed.undo()
     assert "Scene timeline" not in bpy.data.scenes
+    assert _without_steps(before, everything(capfd)) == []
     assert bpy.context.scene.lucid.shot == "//walk.lucid/"
 
 
