@@ -37,7 +37,7 @@ from .volume_grids import VolumeReader
 ENGINE = "LUCID_PASSES"
 # How long one render() call goes on after its first frame, so that the interface gets its turn; for a scene that is slow
 # to load, which every call has to, this many times what the first frame took.
-STEP_SECONDS = 20.0 if bpy.app.background else 1.0
+STEP_SECONDS = 20.0 if bpy.app.background else 0.6
 LOAD_SHARE = 3.0
 
 

@@ -37,11 +37,11 @@ class Stalls:
 
     def told(self) -> dict[str, dict[str, tuple[float, float, float]]]:
         """By phase and called function, in milliseconds: the longest call by the thread's own clock, which does not run while
-        others have the processor; and by the clock on the wall the median call and the longest."""
+        others have the processor; and by the clock on the wall the median call (0 of fewer than ten) and the longest."""
         found: dict[str, dict[str, tuple[float, float, float]]] = {}
         for (phase, name), spent in self._calls.items():
             own, wall = zip(*spent, strict=True)
-            times = max(own), statistics.median(wall), max(wall)
+            times = max(own), statistics.median(wall) if len(wall) >= 10 else 0.0, max(wall)
             found.setdefault(phase, {})[name] = tuple(round(1000.0 * each, 2) for each in times)
         return found
 
